@@ -1,0 +1,209 @@
+"""The whole model: shapes, saving, gradients, missing text, and learning a toy."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from sagittal.encoders.picture import PictureConfig
+from sagittal.encoders.text import TextConfig
+from sagittal.encoders.tokenizer import train_tokenizer
+from sagittal.encoders.volume import VolumeConfig
+from sagittal.errors import BadInput
+from sagittal.layers.features import Tokens
+from sagittal.model import BranchConfig, Model, ModelConfig, load, save
+from sagittal.training.loop import FitConfig, fit
+from sagittal.training.objective import label_loss, mask_loss
+
+PICTURE = PictureConfig(widths=(8, 16, 24), blocks=(0, 1, 1), strides=(2, 2, 2), heads=2)
+VOLUME = VolumeConfig(
+    channels=2,
+    widths=(8, 16),
+    blocks=(0, 1),
+    kernels=((1, 3, 3), (3, 3, 3)),
+    strides=((1, 4, 4), (2, 2, 2)),
+    heads=2,
+    detail=(1, 2, 2),
+)
+
+
+def tiny(text: bool = True) -> Model:
+    torch.manual_seed(0)
+    branches = {
+        "film": BranchConfig(PICTURE, ("nodule", "heart failure"), ("heart", "lung", "nodule")),
+        "scan": BranchConfig(VOLUME, ("bleed",), ("brain",)),
+        "plain": BranchConfig(PICTURE, masks=("lung",)),
+    }
+    return Model(
+        ModelConfig(branches, TextConfig(60, 12, 1, 2) if text else None, width=16, embedding=12, heads=2)
+    )
+
+
+def words(rows: int) -> Tokens:
+    return Tokens(torch.randint(2, 60, (rows, 5)), torch.ones(rows, 5, dtype=torch.bool))
+
+
+def test_shapes_of_each_branch() -> None:
+    model = tiny()
+    film = model("film", torch.randn(2, 1, 33, 30), words(2))
+    assert film.label_logits.shape == (2, 2)
+    assert film.mask_logits.shape == (2, 3, 33, 30)
+    assert film.embedding.shape == (2, 12)
+    torch.testing.assert_close(film.embedding.norm(dim=1), torch.ones(2))
+    scan = model("scan", torch.randn(1, 2, 6, 16, 16), present=torch.tensor([[True, False]]))
+    assert scan.mask_logits.shape == (1, 1, 6, 16, 16)
+    assert model("scan", torch.randn(1, 2, 6, 16, 16), upsample=False).mask_logits.shape == (1, 1, 6, 8, 8)
+    plain = model("plain", torch.randn(1, 1, 16, 16))
+    assert plain.label_logits is None
+    assert model.encode_text(*words(3)).shape == (3, 12)
+
+
+def test_missing_text_equals_image_only() -> None:
+    model, image = tiny().eval(), torch.randn(2, 1, 16, 16)
+    torch.nn.init.constant_(model.fusion.blocks["text"].gates, 0.7)
+    alone = model("film", image)
+    ids = torch.randint(2, 60, (2, 5))
+    half = model("film", image, Tokens(ids, torch.tensor([[True] * 5, [False] * 5])))
+    torch.testing.assert_close(half.label_logits[1], alone.label_logits[1])
+    torch.testing.assert_close(half.mask_logits[1], alone.mask_logits[1])
+    assert not torch.allclose(half.label_logits[0], alone.label_logits[0])
+    torch.testing.assert_close(half.embedding, alone.embedding)  # the embedding is the image's own
+
+
+def test_embed_and_encode_agree_with_the_whole() -> None:
+    model, image = tiny().eval(), torch.randn(2, 1, 16, 16)
+    whole = model("film", image)
+    torch.testing.assert_close(model.embed("film", image), whole.embedding)
+    torch.testing.assert_close(model.encode("film", image).pooled, whole.features.pooled)
+
+
+def test_gradients_reach_every_weight_of_the_branch_and_no_other() -> None:
+    model = tiny()
+    torch.nn.init.constant_(model.fusion.blocks["text"].gates, 0.3)
+    out = model("film", torch.randn(2, 1, 16, 16), words(2))
+    pairs = out.embedding @ model.encode_text(*words(2)).T * model.scale.exp()
+    (out.label_logits.square().sum() + out.mask_logits.square().mean() + pairs.square().sum()).backward()
+    silent = {n for n, p in model.named_parameters() if p.grad is None or p.grad.abs().max() == 0}
+    others = {n for n, _ in model.named_parameters() if n.startswith(("branches.scan", "branches.plain"))}
+    assert silent == others | {"branches.film.encoder.trunk.pyramid.missing"}
+
+
+def test_saved_and_loaded_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    model = tiny()
+    model.tokenizer = train_tokenizer(["no nodule", "a nodule of 12 mm"], 300)
+    digest = save(model, tmp_path)
+    back = load(tmp_path)
+    assert back.config == model.config
+    assert back.digest == digest
+    assert not back.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(back.state_dict()[name], tensor.bfloat16().float()), name
+    assert back.tokenizer is not None
+    assert torch.equal(back.tokenizer(["nodule"], 9).ids, model.tokenizer(["nodule"], 9).ids)
+    # what was rounded once does not change again
+    again = tmp_path / "again"
+    assert save(back, again) == digest
+    image = torch.randn(1, 1, 16, 16)
+    assert torch.equal(load(again)("film", image).label_logits, back("film", image).label_logits)
+
+
+def test_digest_tells_another_model_apart(tmp_path: Path) -> None:
+    model = tiny()
+    first = save(model, tmp_path)
+    with torch.no_grad():
+        model.branches["film"].labels.bias[0] += 1
+    assert save(model, tmp_path) != first
+
+
+def test_damaged_models_are_one_line(tmp_path: Path) -> None:
+    save(tiny(), tmp_path)
+    path = tmp_path / "config.json"
+    good = json.loads(path.read_text())
+    wider = json.loads(path.read_text())
+    wider["model"]["width"] = 24
+    narrow = json.loads(path.read_text())
+    narrow["model"]["branches"]["film"]["encoder"]["widths"] = [0, 16, 24]
+    huge = json.loads(path.read_text())
+    huge["model"]["branches"]["film"]["encoder"]["blocks"] = [1, 1, 1_000_000]
+    for text, told in [
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        (json.dumps({**good, "shards": {"model.bin": "0"}}), "are not there"),
+        (json.dumps({"model": good["model"]}), "cannot be read"),
+        (json.dumps(wider), "do not fit"),
+        (json.dumps(narrow), "do not fit"),
+        (json.dumps(huge), r"blocks is \[1, 1, 1000000\]; expected at most 64"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(BadInput, match=told) as caught:
+            load(tmp_path)
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(BadInput, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_wrong_input_is_named() -> None:
+    model = tiny(text=False)
+    with pytest.raises(BadInput, match="no branch 'foot'; expected one of film, scan, plain"):
+        model("foot", torch.zeros(1, 1, 8, 8))
+    with pytest.raises(BadInput, match=r"shape \(1, 3, 8, 8\); expected \(B, 1, Y, X\)"):
+        model("film", torch.zeros(1, 3, 8, 8))
+    with pytest.raises(BadInput, match=r"expected \(B, 2, Z, Y, X\)"):
+        model("scan", torch.zeros(1, 2, 8, 8))
+    with pytest.raises(BadInput, match="no text encoder"):
+        model.encode_text(*words(1))
+    with pytest.raises(BadInput, match="no text encoder"):
+        model("film", torch.zeros(1, 1, 8, 8), words(1))
+
+
+def toy(rows: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise with a bright square in half of the pictures: image, label, mask."""
+    random = torch.Generator().manual_seed(seed)
+    image = 0.3 * torch.randn(rows, 1, 32, 32, generator=random)
+    mask = torch.zeros(rows, 1, 32, 32)
+    for row in range(0, rows, 2):
+        y, x = torch.randint(0, 26, (2,), generator=random).tolist()
+        mask[row, 0, y : y + 6, x : x + 6] = 1
+    return image + mask, mask.amax((1, 2, 3))[:, None], mask
+
+
+def test_learns_to_find_a_square() -> None:
+    torch.manual_seed(0)
+    branch = BranchConfig(PICTURE, ("square",), ("square",))
+    model = Model(ModelConfig({"toy": branch}, width=16, embedding=8, heads=2))
+    image, label, mask = toy(16, seed=0)
+
+    def objective(batch: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        out = model("toy", batch[0], upsample=False)
+        return {"label": label_loss(out.label_logits, batch[1]), "mask": mask_loss(out.mask_logits, batch[2])}
+
+    fit(
+        model,
+        objective,
+        lambda start: iter([(image, label, mask)] * (80 - start)),
+        FitConfig(steps=80, learning_rate=1e-2, average=None),
+    )
+    new, truth, where = toy(16, seed=1)
+    with torch.no_grad():
+        out = model.eval()("toy", new)
+    assert ((out.label_logits > 0) == (truth > 0)).float().mean() >= 0.9
+    drawn = (out.mask_logits > 0).float()
+    assert 2 * (drawn * where).sum() / (drawn.sum() + where.sum()) > 0.75
+
+
+@pytest.mark.slow
+def test_a_model_of_the_bundled_size_loads_within_a_second(tmp_path: Path) -> None:
+    wide = VolumeConfig(widths=(32, 64, 128, 224), blocks=(0, 1, 1, 1), kernels=((3, 3, 3),) * 4,
+                        strides=((2, 2, 2),) * 4)  # fmt: skip
+    branches = {"film": BranchConfig(PictureConfig()), **{f"scan{i}": BranchConfig(wide) for i in range(3)}}
+    save(Model(ModelConfig(branches, TextConfig())), tmp_path)
+    assert all(path.stat().st_size < 16e6 for path in tmp_path.iterdir())
+    start = time.process_time()
+    load(tmp_path)
+    assert time.process_time() - start < 1
