@@ -1,0 +1,274 @@
+"""Which place, size, grade, number and change belongs to which observation of a clause.
+
+A word right before an observation belongs to it ("left basal effusion"); otherwise it belongs to the
+one before it, where a preposition or the order says so ("effusion at the left base"); a place that
+opens the clause belongs to all that follow ("In the right lung there is …").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from sagittal.report import cues
+from sagittal.report.finding import ChangeKind, Laterality, Severity
+from sagittal.report.lexicon import Hit, find_sites, tokens
+from sagittal.report.vocabulary import observation, within
+
+_APART = re.compile(
+    r"[,:;()]|\b(?:in|at|of|on|for|with|within|without|along|from|to|and|or|nor|no|not|there|may|likely|"
+    r"possibly|probably|may|could|measuring|due|secondary|suspicious|suggest\w*|represent\w*|consistent|"
+    r"compatible|versus|over|is|are|was|were|has|have|shows?|than|which|that|as)\b",
+    re.IGNORECASE,
+)
+_PREPOSITION = re.compile(
+    r"\b(?:in|at|within|of|on|along|over|throughout|involving|overlying|near|adjacent\s+to|to|from|into|"
+    r"around|about|affecting|localized\s+to|located|predominantly|projecting)\s+(?:[\w-]+\s+){0,3}$",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(r"^\W*(?:in|at|within|on|along|over|throughout|involving)\b", re.IGNORECASE)
+_SHOWS = re.compile(r"\b(?:there\s+(?:is|are|was|were)|shows?|demonstrates?|contains?|reveals?|:)", re.I)
+_AND = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|/|&)?\s*(?:the\s+)?(?:in\s+the\s+|at\s+the\s+)?", re.IGNORECASE)
+_LOOSE = re.compile(r"[\s,]*(?:(?:\w+\s+)?(?:greater|more|larger|worse)\s+(?:than\s+)?)?", re.IGNORECASE)
+_LIST = re.compile(r"[\s,]*(?:and|or)?[\s,]*", re.IGNORECASE)
+_IS = re.compile(r"[\s,]*(?:is|are|appears?|remains?|which\s+is)?\s*", re.IGNORECASE)
+_MAX_WORDS = 8
+NEAREST = 3
+"""How many cues of a kind are looked at on either side; the nearest nearly always decides."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A site, a side, or a side of a site."""
+
+    start: int
+    end: int
+    site: str | None
+    side: Laterality | None
+
+
+@dataclass
+class Marks:
+    """What belongs to one observation of the clause."""
+
+    places: list[Place]
+    severity: Severity | None = None
+    count: int | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+    change: ChangeKind | None = None
+    change_end: int = -1
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A clause: ``text`` is the whole text with sizes, dates and parentheses blanked."""
+
+    text: str
+    start: int
+    end: int
+    hits: tuple[Hit, ...]
+    _found: dict[re.Pattern[str], tuple[re.Match[str], ...]] = field(default_factory=dict, compare=False)
+
+    def found(self, pattern: re.Pattern[str]) -> tuple[re.Match[str], ...]:
+        """All matches in the clause, in order; searched for once."""
+        if pattern not in self._found:
+            self._found[pattern] = tuple(pattern.finditer(self.text, self.start, self.end))
+        return self._found[pattern]
+
+    def leading(self, pattern: re.Pattern[str], position: int) -> list[re.Match[str]]:
+        """The nearest matches that end by ``position``, the nearest first."""
+        return [m for m in reversed(self.found(pattern)) if m.end() <= position][:NEAREST]
+
+    def trailing(self, pattern: re.Pattern[str], position: int) -> list[re.Match[str]]:
+        """The nearest matches that begin at ``position`` or later, the nearest first."""
+        return [m for m in self.found(pattern) if m.start() >= position][:NEAREST]
+
+    def before(self, position: int) -> int:
+        """Index of the last observation that ends by ``position``; -1 for none."""
+        return sum(hit.end <= position for hit in self.hits) - 1
+
+    def inside(self, start: int, end: int) -> Hit | None:
+        """The observation whose words these are."""
+        return next((h for h in self.hits if h.start < end and start < h.end), None)
+
+
+def near(text: str, start: int, end: int) -> bool:
+    """Whether the words between two marks only describe what follows."""
+    gap = text[start:end]
+    return not _APART.search(gap) and len(gap.split()) <= _MAX_WORDS
+
+
+def _following(clause: Clause, start: int, end: int) -> int | None:
+    """Index of the observation that a word right before it describes."""
+    for i, hit in enumerate(clause.hits):
+        if hit.start >= end:
+            return i if near(clause.text, end, hit.start) else None
+    return None
+
+
+def _places(clause: Clause) -> list[Place]:
+    """Places of the clause in order, a side joined to the site it stands before."""
+    text = clause.text
+    words = tokens(text, clause.start, clause.end)
+    free = [
+        h for h in find_sites(text, words) if (over := clause.inside(h.start, h.end)) is None or over.pattern
+    ]
+    sides = []
+    for match in clause.found(cues.SIDES):
+        over = clause.inside(*match.span())
+        taken = any(h.start < match.end() and match.start() < h.end for h in free)
+        if not taken and (over is None or over.pattern):
+            sides.append(Place(match.start(), match.end(), None, cues.side_of(match)))
+    found = []
+    for hit in free:
+        side = hit.side
+        for i, place in enumerate(sides):
+            if side is None and place.end <= hit.start and near(text, place.end, hit.start):
+                if len(text[place.end : hit.start].split()) > 3 or clause.inside(place.end, hit.start):
+                    continue
+                side = place.side
+                hit = replace(hit, start=place.start)
+                del sides[i]
+                break
+        found.append(Place(hit.start, hit.end, hit.keys[0], side))
+    return sorted([*found, *sides], key=lambda p: p.start)
+
+
+def _give_places(clause: Clause, marks: list[Marks]) -> None:
+    text, leading = clause.text, []
+    ends: dict[int, int] = {}
+    for place in _places(clause):
+        over = clause.inside(place.start, place.end)
+        if over is not None:
+            i = clause.hits.index(over)
+        elif (after := _following(clause, place.start, place.end)) is not None:
+            i = after
+        else:
+            i = clause.before(place.start)
+            if i < 0:
+                leading.append(place)
+                continue
+            gap = text[max(ends.get(i, 0), clause.hits[i].end) : place.start]
+            linked = (
+                _PREPOSITION.search(gap) is not None
+                or (i in ends and _AND.fullmatch(gap) is not None)
+                or (place.site is None and _LOOSE.fullmatch(gap) is not None)
+            )
+            if not linked:
+                continue
+        marks[i].places.append(place)
+        ends[i] = place.end
+    _share(clause, marks, leading)
+
+
+def _share(clause: Clause, marks: list[Marks], leading: list[Place]) -> None:
+    """Places at the head go to every observation without one; at the tail, to the list before it."""
+    if leading and clause.hits:
+        head = clause.text[clause.start : leading[0].start + 1]
+        gap = clause.text[leading[-1].end : clause.hits[0].start]
+        if _OPENING.match(head) or _SHOWS.search(gap):
+            for mark in marks:
+                if not mark.places:
+                    mark.places = list(leading)
+    for i in range(len(marks) - 2, -1, -1):
+        here, there = clause.hits[i], clause.hits[i + 1]
+        tail = [p for p in marks[i + 1].places if p.start >= there.end]
+        if not marks[i].places and tail and _LIST.fullmatch(clause.text[here.end : there.start]):
+            marks[i].places = tail
+
+
+def _matches(clause: Clause, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    for match in clause.found(pattern):
+        over = clause.inside(*match.span())
+        if over is None or over.pattern:
+            yield match
+
+
+def _give_words(clause: Clause, marks: list[Marks]) -> None:
+    text = clause.text
+    for match in _matches(clause, cues.SEVERITY):
+        over = clause.inside(*match.span())
+        # "The heart is mildly enlarged": the grade stands inside the words of the observation.
+        i = clause.hits.index(over) if over else _following(clause, *match.span())
+        if i is None:
+            i = clause.before(match.start())
+            if i < 0 or not _IS.fullmatch(text[clause.hits[i].end : match.start()]):
+                continue
+        grade = cues.severity_of(match, observation(clause.hits[i].keys[0]).graded_by_size)
+        marks[i].severity = marks[i].severity or grade
+    for match in _matches(clause, cues.COUNT):
+        i = _following(clause, *match.span())
+        if i is None:
+            continue
+        number, last = cues.count_of(match), text[clause.hits[i].start : clause.hits[i].end].lower()
+        areas = match[0].lower().endswith(" of")
+        if number == 1 or areas or last.endswith(("s", "ae", "i")):
+            marks[i].count = number
+    for match in _matches(clause, cues.ADJECTIVE):
+        i = _following(clause, *match.span())
+        pair = cues.adjective_of(match)
+        if i is not None and cues.describes(clause.hits[i].keys[0]) and pair not in marks[i].attributes:
+            marks[i].attributes = (*marks[i].attributes, pair)
+
+
+_INTO = re.compile(r"\s+(?:appearance|size|extent|\w+)?\s*(?:in|of)\s+(?:[\w-]+\s+){0,6}", re.IGNORECASE)
+_VAGUE = frozenset({"opacity", "interstitial_pattern", "reticulation", "ground_glass_opacity"})
+
+
+def _give_changes(clause: Clause, marks: list[Marks]) -> None:
+    text = clause.text
+    for match in _matches(clause, cues.CHANGE):
+        kind = cues.change_of(match)
+        i = _following(clause, *match.span())
+        after = clause.before(match.start()) + 1
+        if i is None and after < len(clause.hits):
+            gap = text[match.end() : clause.hits[after].start]
+            if _INTO.fullmatch(gap) or match[0].lower().endswith(" of"):
+                i = after
+        elif i is not None and clause.hits[i].keys[0] in _VAGUE and kind in _GROWN:
+            # "Increased opacity" says denser than lung, not more than before.
+            continue
+        i = clause.before(match.start()) if i is None else i
+        if i >= 0 and marks[i].change is None:
+            marks[i].change, marks[i].change_end = kind, match.end()
+
+
+_GROWN = (ChangeKind.LARGER, ChangeKind.SMALLER)
+
+
+def attach(clause: Clause) -> list[Marks]:
+    """The marks of every observation of the clause, in its order."""
+    marks = [Marks([]) for _ in clause.hits]
+    _give_places(clause, marks)
+    _give_words(clause, marks)
+    _give_changes(clause, marks)
+    return marks
+
+
+def gathered(places: list[Place]) -> list[tuple[str | None, Laterality | None]]:
+    """Places of one observation as (site, side); a part and its whole are one, both sides bilateral."""
+    found: list[tuple[str | None, Laterality | None]] = []
+    for place in sorted(places, key=lambda p: p.start):
+        if not found:
+            found.append((place.site, place.side))
+            continue
+        site, side = found[-1]
+        if site is None and place.site is not None:
+            found[-1] = place.site, place.side or side
+        elif site is None or place.site is None or site == place.site:
+            found[-1] = site or place.site, _both(side, place.side)
+        elif within(place.site, site):
+            found[-1] = place.site, place.side or side
+        elif within(site, place.site):
+            found[-1] = site, side or place.side
+        else:
+            found.append((place.site, place.side))
+    return found
+
+
+def _both(one: Laterality | None, other: Laterality | None) -> Laterality | None:
+    if one is None or other is None or one is other:
+        return one or other
+    opposite = {one, other} == {Laterality.RIGHT, Laterality.LEFT}
+    return Laterality.BILATERAL if opposite or Laterality.BILATERAL in (one, other) else one

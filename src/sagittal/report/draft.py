@@ -1,0 +1,217 @@
+"""The draft: findings put into the report's fixed skeleton, under the house's rules.
+
+Absence is written only for findings that come in as absent and, where the caller says which absences
+may be stated, only for those; everything else that was looked for is named under "not assessed". Technique,
+comparison and indication come from the data or are said to be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date
+
+from sagittal.report.finding import (
+    Certainty,
+    ChangeKind,
+    Finding,
+    Kind,
+    Presence,
+    Severity,
+    Temporality,
+)
+from sagittal.report.reading import Refusal, Score, StudySummary
+from sagittal.report.render import describe, sentence
+from sagittal.report.report import Limitation, Report, Section, Sentence
+from sagittal.report.stated import IMAGE_SIDES, stated
+from sagittal.report.vocabulary import observation
+
+_RANK = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 3, Presence.NOT_ASSESSED: 4}
+_GRADE = {Severity.SEVERE: 0, Severity.MODERATE: 1, None: 2, Severity.MILD: 3}
+_SURE = {None: 0} | {word: number for number, word in enumerate(Certainty, 1)}
+IMPRESSIONS = 5
+"""At most this many findings are repeated in the impression."""
+
+
+def _resolved(finding: Finding) -> bool:
+    return finding.change is not None and finding.change.kind is ChangeKind.RESOLVED
+
+
+def ordered(findings: Sequence[Finding]) -> list[Finding]:
+    """Most important first: what is there before what may be and what is not; then by actionable
+    category, certainty, severity and size. What has resolved comes between doubtful and absent."""
+
+    def rank(finding: Finding) -> tuple[int, int, int, int, float]:
+        presence = 2 if _resolved(finding) else _RANK[stated(finding).presence]
+        sizes = [m for m in finding.measurements if m.quantity == "diameter" and m.values]
+        largest = max((max(m.values) * (10 if m.unit == "cm" else 1) for m in sizes), default=0.0)
+        return (
+            presence,
+            finding.actionable or 4,
+            _SURE[finding.certainty],
+            _GRADE[finding.severity],
+            -largest,
+        )
+
+    return sorted(findings, key=rank)
+
+
+def permitted(findings: Sequence[Finding], may_state_absent: Collection[str] | None) -> list[Finding]:
+    """The findings as they may be written: an absence that may not be claimed becomes "not assessed".
+
+    Args:
+        may_state_absent: keys whose absence may be stated; None where the findings were already
+            judged by the card.
+    """
+    if may_state_absent is None:
+        return list(findings)
+    return [
+        replace(f, presence=Presence.NOT_ASSESSED, certainty=None, change=None)
+        if stated(f).presence is Presence.ABSENT and f.observation.key not in may_state_absent
+        else f
+        for f in findings
+    ]
+
+
+def draft(
+    study: StudySummary,
+    findings: Sequence[Finding],
+    *,
+    indication: str = "",
+    prior_dates: Sequence[date | None] = (),
+    scores: Sequence[Score] = (),
+    refusals: Sequence[Refusal] = (),
+    measured: Sequence[Sentence] = (),
+    notes: Sequence[str] = (),
+    may_state_absent: Collection[str] | None = None,
+) -> Report:
+    """A report of ``findings`` in the skeleton of `sagittal.report.report.SECTIONS`.
+
+    Args:
+        indication: from the request; empty: "Not stated."
+        prior_dates: of the studies compared with; empty: "None available."
+        scores: what was scored; those with no finding to their name are "not assessed".
+        refusals: series and models that could not be used; each becomes a limitation.
+        measured: sentences about what was measured or drawn without being a finding (volumes).
+        notes: further limitations.
+        may_state_absent: see `permitted`.
+    """
+    findings = permitted(findings, may_state_absent)
+    told = [f for f in ordered(findings) if f.presence is not Presence.NOT_ASSESSED]
+    seen = [f for f in told if observation(f.observation.key).kind is Kind.OBSERVATION]
+    inferred = [f for f in told if observation(f.observation.key).kind is Kind.INFERENCE]
+    if any(f.laterality in IMAGE_SIDES for f in findings):
+        notes = (ORIENTATION, *notes)
+    limits = _limitations(study, scores, refusals, notes)
+    sections = (
+        Section("indication", (Sentence(_ended(indication) if indication else "Not stated."),)),
+        Section("technique", _technique(study)),
+        Section("comparison", (_comparison(prior_dates),)),
+        Section("findings", (*map(_sentence, seen), *measured) or (NOTHING,)),
+        Section("impression", _impression(seen, inferred)),
+        Section(
+            "limitations", tuple(Sentence(_ended(limit.text)) for limit in limits) or (Sentence("None."),)
+        ),
+        Section("not assessed", _not_assessed(findings, scores)),
+    )
+    return Report(sections=sections, limitations=limits)
+
+
+ORIENTATION = "Orientation not stated: sides are those of the image, not of the patient"
+NOTHING = Sentence("The model states no finding; see limitations and what was not assessed.")
+
+
+def _sentence(finding: Finding) -> Sentence:
+    return Sentence(sentence(finding), (finding.tracking_uid,) if finding.tracking_uid else ())
+
+
+def _ended(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _technique(study: StudySummary) -> tuple[Sentence, ...]:
+    lines = []
+    for series in study.series:
+        size = (
+            f"{series.shape[0]} slice{'s' * (series.shape[0] != 1)}"
+            if len(series.shape) == 3
+            else "one image"
+        )
+        if len(series.shape) == 3 and series.spacing_mm:
+            size += f", {series.spacing_mm[0]:.1f} mm apart"
+        name = f"{series.modality} {series.description}".strip()
+        lines.append(Sentence(_ended(f"{name}: {size}")))
+    return tuple(lines) or (Sentence("Not stated."),)
+
+
+def _comparison(dates: Sequence[date | None]) -> Sentence:
+    if not dates:
+        return Sentence("None available.")
+    said = [d.isoformat() if d else "a study without a date" for d in dates]
+    return Sentence(_ended(f"Compared with {', '.join(said)}"))
+
+
+def _impression(seen: Sequence[Finding], inferred: Sequence[Finding]) -> tuple[Sentence, ...]:
+    lines = []
+    for finding in inferred:
+        support = set(observation(finding.observation.key).support)
+        # Only what is stated plainly can carry a conclusion: a sentence has one certainty term.
+        rests = [f for f in seen if f.observation.key in support and _plain(f)]
+        text = sentence(finding)
+        ids = [f.tracking_uid for f in (finding, *rests) if f.tracking_uid]
+        if rests:
+            named = ", ".join(dict.fromkeys(observation(f.observation.key).term for f in rests))
+            text = f"{text[:-1]}, supported by {named}."
+        elif stated(finding).presence is not Presence.ABSENT:
+            text = f"{text[:-1]}, without a supporting finding."
+        lines.append(Sentence(text, tuple(ids)))
+    positive = [f for f in seen if f.presence is not Presence.ABSENT or _resolved(f)]
+    for finding in positive[:IMPRESSIONS]:
+        lines.append(_sentence(finding))
+    if not lines:
+        return (Sentence("The model states no positive finding. This does not exclude disease."),)
+    return tuple(lines)
+
+
+def _plain(finding: Finding) -> bool:
+    current = finding.temporality is Temporality.CURRENT and not _resolved(finding)
+    return finding.presence is Presence.PRESENT and finding.certainty is None and current
+
+
+def _limitations(
+    study: StudySummary, scores: Sequence[Score], refusals: Sequence[Refusal], notes: Sequence[str]
+) -> tuple[Limitation, ...]:
+    said = [Limitation("Synthetic study (phantom)")] if study.synthetic else []
+    names = {series.uid: series.description or series.modality for series in study.series}
+    for refusal in refusals:
+        named = names.get(refusal.series_uid, "the study")
+        text = f"{refusal.model} did not read {named}: {refusal.reason}"
+        if refusal.distance is not None and refusal.threshold is not None:
+            text += f" (distance {refusal.distance:.2f}, threshold {refusal.threshold:.2f})"
+        said.append(Limitation(text, refusal.series_uid))
+    for series in study.series:
+        for problem in series.problems:
+            said.append(Limitation(f"{names[series.uid]}: {problem}", series.uid))
+    said += [Limitation(problem) for problem in study.problems]
+    said += [Limitation(f"{key} {value}: stated by user") for key, value in study.stated.items()]
+    for note in dict.fromkeys(score.note for score in scores if score.note):
+        said.append(Limitation(f"Scores are {note}" if note.startswith("not ") else note))
+    said += [Limitation(note) for note in notes]
+    return tuple(dict.fromkeys(said))
+
+
+def _not_assessed(findings: Sequence[Finding], scores: Sequence[Score]) -> tuple[Sentence, ...]:
+    named = {f.observation.key for f in findings}
+    silent = [score for score in scores if score.observation.key not in named]
+    lines = [_sentence(f) for f in findings if f.presence is Presence.NOT_ASSESSED]
+    terms = dict.fromkeys(observation(score.observation.key).term for score in silent)
+    if terms:
+        lines.append(Sentence(f"Not assessed by the model: {', '.join(terms)}."))
+    lines.append(Sentence("Anything not named in this report was not assessed."))
+    return tuple(lines)
+
+
+def mention(finding: Finding) -> str:
+    """The finding as a short noun phrase, for lists beside the images."""
+    return describe(stated(finding))
