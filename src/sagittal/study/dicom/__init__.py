@@ -1,0 +1,1 @@
+"""DICOM objects: images, segmentations, structured reports; read and written."""
