@@ -1,0 +1,1 @@
+"""A world whose truth is known: anatomy, lesions, acquisition, identities, words, cohorts."""
