@@ -1,0 +1,1 @@
+"""Labelled data as studies: data folders, and public sets one file each."""

@@ -1,0 +1,116 @@
+"""A data folder: any set of studies plus ``labels.csv``.
+
+Columns: ``study`` (path relative to the folder), ``patient``, optional ``split``, ``prior``, ``mask``,
+optional ``group:NAME``; then one column a label with 0 / 1, or one column of class names; empty means
+unknown. ``time`` and ``event`` belong to survival and are no labels.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sagittal.datasets.dataset import SPLITS, Dataset, Row
+from sagittal.errors import BadInput
+from sagittal.study.open import open_study
+from sagittal.study.study import Study
+
+MAX_ROWS = 1_000_000
+_FIXED = ("study", "patient", "split", "prior", "mask", "time", "event")
+
+
+def open_folder(folder: str | Path) -> Dataset:
+    """Open a data folder; studies are opened only when asked for.
+
+    Raises:
+        BadInput: ``labels.csv`` is missing or wrong; names the line.
+    """
+    folder = Path(folder)
+    path = folder / "labels.csv"
+    header, lines = _lines(path)
+    label_columns = [name for name in header if name not in _FIXED and not name.startswith("group:")]
+    rows = tuple(_row(folder, path, number, line) for number, line in lines)
+    if len({row.study for row in rows}) != len(rows):
+        raise BadInput(f"{path} names a study twice", "one row a study")
+    labels, targets, exclusive = _targets(path, label_columns, lines)
+    return Dataset(folder.resolve().name, rows, labels, targets, exclusive)
+
+
+def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True, restkey="\0more")
+            header = list(reader.fieldnames or ())
+            lines: list[tuple[int, dict[str, str]]] = []
+            for line in reader:
+                if len(lines) == MAX_ROWS:
+                    raise BadInput(f"{path} has over {MAX_ROWS} rows")
+                if "\0more" in line or None in line.values():
+                    raise BadInput(f"{path} line {reader.line_num} has another number of columns than line 1")
+                lines.append((reader.line_num, {key: value.strip() for key, value in line.items()}))
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror})", "a data folder with labels.csv, or a MedMNIST .npz"
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is not CSV in UTF-8 ({error})") from None
+    if len(set(header)) != len(header) or "study" not in header or "patient" not in header:
+        raise BadInput(f"{path} has the columns {', '.join(header)}", "study and patient, each name once")
+    if not lines:
+        raise BadInput(f"{path} has no rows", "a row a study")
+    return header, lines
+
+
+def _row(folder: Path, path: Path, number: int, line: dict[str, str]) -> Row:
+    study, split = line["study"], line.get("split", "")
+    if not study or not line["patient"]:
+        raise BadInput(f"{path} line {number} lacks study or patient")
+    if split and split not in SPLITS:
+        raise BadInput(f"{path} line {number}: split is {split!r}", f"one of {', '.join(SPLITS)} or empty")
+    for name in (study, line.get("prior", ""), line.get("mask", "")):
+        _inside(folder, path, number, name)
+    groups = {k.removeprefix("group:"): v for k, v in line.items() if k.startswith("group:")}
+    prior = line.get("prior", "")
+    load = partial(_open, folder, study, prior)
+    return Row(study, line["patient"], split, load, prior, line.get("mask", ""), groups)
+
+
+def _inside(folder: Path, path: Path, number: int, name: str) -> None:
+    root = folder.resolve()
+    if "\0" in name or not (root / name).resolve().is_relative_to(root):
+        raise BadInput(f"{path} line {number}: {name!r} lies outside the folder", "a path inside it")
+
+
+def _open(folder: Path, study: str, prior: str) -> Study:
+    return open_study(folder / study, prior=folder / prior if prior else None)
+
+
+def _targets(
+    path: Path, columns: list[str], lines: list[tuple[int, dict[str, str]]]
+) -> tuple[tuple[str, ...], NDArray[np.float32], bool]:
+    """Label names, (N, L) targets, exclusive."""
+    named = [c for c in columns if any(line[c] not in ("", "0", "1") for _, line in lines)]
+    if not named:
+        values = [[_number(line[c]) for c in columns] for _, line in lines]
+        return tuple(columns), np.asarray(values, np.float32).reshape(len(lines), len(columns)), False
+    if len(columns) > 1:
+        other = next((n, line[named[0]]) for n, line in lines if line[named[0]] not in ("", "0", "1"))
+        raise BadInput(
+            f"{path} line {other[0]}: {named[0]} is {other[1]!r}",
+            "0, 1 or empty in each of several label columns, or a single column of class names",
+        )
+    cells = [line[columns[0]] for _, line in lines]
+    classes = tuple(sorted(set(cells) - {""}))
+    targets = np.full((len(cells), len(classes)), np.nan, np.float32)
+    for i, cell in enumerate(cells):
+        if cell:
+            targets[i] = [cell == name for name in classes]
+    return classes, targets, True
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else float("nan")
