@@ -1,0 +1,1 @@
+"""Turn features into answers: labels, masks, and masks of volumes larger than memory."""

@@ -1,0 +1,54 @@
+"""Two-dimensional images: a pyramid ConvNet whose coarsest map is mixed by attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from sagittal.layers.features import Features
+from sagittal.layers.trunk import Trunk
+
+
+@dataclass(frozen=True)
+class PictureConfig:
+    """One entry a stage, finest first; every width a multiple of 8.
+
+    Attributes:
+        kind: what tells this from a volume encoder in a saved file.
+        channels: of the input picture.
+        widths, blocks, strides: channels, residual blocks and division of each stage.
+        mixers: attention blocks over the coarsest map; heads: of each.
+        finest: the stage at which the mask decoder stops; detail: how much finer than that it draws, an axis.
+    """
+
+    kind: Literal["picture"] = "picture"
+    channels: int = 1
+    widths: tuple[int, ...] = (16, 32, 64, 128, 224)
+    blocks: tuple[int, ...] = (1, 1, 1, 2, 2)
+    strides: tuple[int, ...] = (2, 2, 2, 2, 2)
+    mixers: int = 1
+    heads: int = 6
+    detail: tuple[int, ...] = (1, 1)
+    finest: int = 0
+
+
+class PictureEncoder(nn.Module):
+    """image (B, C, H, W), present (B, C) bool or None -> Features with tokens (B, N, width)."""
+
+    def __init__(self, config: PictureConfig, width: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(
+            width,
+            channels=config.channels,
+            widths=config.widths,
+            blocks=config.blocks,
+            kernels=[(3, 3)] * len(config.widths),
+            strides=[(step, step) for step in config.strides],
+            mixers=config.mixers,
+            heads=config.heads,
+        )
+
+    def forward(self, image: Tensor, present: Tensor | None = None) -> Features:
+        return self.trunk(image, present)

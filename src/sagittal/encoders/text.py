@@ -1,0 +1,54 @@
+"""Text: a small bidirectional transformer over byte-pair tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sagittal.layers.attention import AttentionBlock
+from sagittal.layers.config import shallow
+from sagittal.layers.features import Features, Tokens
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """``vocabulary`` ids, at most ``length`` tokens a text, ``layers`` blocks of ``heads`` heads."""
+
+    vocabulary: int = 2048
+    length: int = 192
+    layers: int = 3
+    heads: int = 6
+
+
+class TextEncoder(nn.Module):
+    """Tokens (B, T <= length) -> Features with tokens (B, T, width) and their mask.
+
+    ``pooled`` of a text without a real token is zero.
+    """
+
+    def __init__(self, config: TextConfig, width: int) -> None:
+        super().__init__()
+        shallow("layers", [config.layers])
+        self.length = config.length
+        self.embed = nn.Embedding(config.vocabulary, width)
+        nn.init.normal_(self.embed.weight, std=0.02)
+        self.positions = nn.Parameter(torch.randn(config.length, width) * 0.02)
+        self.blocks = nn.ModuleList(AttentionBlock(width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, text: Tokens) -> Features:
+        if text.ids.shape[1] > self.length:
+            raise ValueError(f"text must have at most {self.length} tokens, got {text.ids.shape[1]}")
+        tokens = self.embed(text.ids) + self.positions[: text.ids.shape[1]]
+        for block in self.blocks:
+            tokens = block(tokens, text.mask)
+        tokens = self.norm(tokens)
+        return Features((), tokens, masked_mean(tokens, text.mask), text.mask)
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Mean (B, D) of tokens (B, T, D) where mask (B, T) is True; zero where nothing is."""
+    weight = mask.unsqueeze(-1).to(tokens.dtype)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)

@@ -1,0 +1,1 @@
+"""Join the tokens of several modalities, any of which may be missing."""

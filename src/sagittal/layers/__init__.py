@@ -1,0 +1,1 @@
+"""Small exact parts: attention, feed-forward, residual convolution, positions, and the features they make."""

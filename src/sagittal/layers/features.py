@@ -1,0 +1,35 @@
+"""What every encoder returns and every decoder takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Features:
+    """One encoded modality.
+
+    Attributes:
+        pyramid: feature maps (B, C_i, *S_i), finest first; empty for text.
+        tokens: (B, N, D); for images the coarsest map, row by row, with positions.
+        pooled: (B, D), the mean of the tokens that are real.
+        mask: (B, N) bool, True where a token is real; None when all are.
+    """
+
+    pyramid: tuple[Tensor, ...]
+    tokens: Tensor
+    pooled: Tensor
+    mask: Tensor | None = None
+
+
+class Tokens(NamedTuple):
+    """A batch of texts: ``ids`` (B, T) int64 and ``mask`` (B, T) bool, True where a token is real.
+
+    A row without any real token means "no text for this one".
+    """
+
+    ids: Tensor
+    mask: Tensor

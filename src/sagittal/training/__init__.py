@@ -1,0 +1,1 @@
+"""Fit a module to an iterator of tensors: loop, schedule, objectives, checkpoints."""

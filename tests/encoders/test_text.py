@@ -1,0 +1,86 @@
+"""The text encoder and its tokenizer."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sagittal.encoders.text import TextConfig, TextEncoder
+from sagittal.encoders.tokenizer import Tokenizer, read_tokenizer, train_tokenizer
+from sagittal.errors import BadInput
+from sagittal.layers.features import Tokens
+
+REPORTS = [
+    "There is a nodule in the right upper lobe measuring 12 mm.",
+    "No pleural effusion. No pneumothorax.",
+    "Large left pleural effusion with adjacent atelectasis.",
+] * 5
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(REPORTS, 400)
+
+
+def test_learns_whole_words_and_counts_its_ids(tokenizer: Tokenizer) -> None:
+    assert tokenizer.size <= 400
+    tokens = tokenizer(["pleural effusion"], 64)
+    assert int(tokens.mask.sum()) == 3  # start and two words seen often
+    assert tokens.ids[0, 0] == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(max_codepoint=0x24F), max_size=60) | st.sampled_from(["<pad>", "a <start> b"]))
+def test_any_text_comes_back_but_for_case_and_form(text: str) -> None:
+    tokenizer = _trained()
+    ids = tokenizer([text], 10_000).ids[0].tolist()
+    assert max(ids) < tokenizer.size
+    assert tokenizer.decode(ids) == unicodedata.normalize("NFKC", text.strip()).lower().strip()
+
+
+@functools.cache
+def _trained() -> Tokenizer:
+    return train_tokenizer(REPORTS, 400)
+
+
+def test_no_text_is_no_token_and_long_text_is_cut(tokenizer: Tokenizer) -> None:
+    tokens = tokenizer([None, "  ", "nodule", "nodule " * 9000], 16)
+    assert tokens.ids.shape == (4, 16)
+    assert tokens.mask.sum(1).tolist()[:2] == [0, 0]
+    assert tokens.mask.sum(1)[3] == 16
+    assert tokenizer([None], 16).ids.shape == (1, 1)
+
+
+def test_saved_tokenizer_reads_back(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(tokenizer.dumps())
+    again = read_tokenizer(path)
+    assert torch.equal(again(REPORTS[:1], 64).ids, tokenizer(REPORTS[:1], 64).ids)
+    path.write_text("{}")
+    with pytest.raises(BadInput, match=r"tokenizer\.json cannot be read"):
+        read_tokenizer(path)
+
+
+def test_padding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextConfig(vocabulary=50, length=12, layers=2, heads=2), 16)
+    ids = torch.randint(2, 50, (1, 5))
+    short = encoder(Tokens(ids, torch.ones(1, 5, dtype=torch.bool)))
+    long_ids = torch.cat([ids, torch.randint(2, 50, (1, 4))], 1)
+    padded = encoder(Tokens(long_ids, torch.arange(9)[None] < 5))
+    torch.testing.assert_close(padded.tokens[:, :5], short.tokens)
+    torch.testing.assert_close(padded.pooled, short.pooled)
+
+
+def test_no_text_pools_to_zero_and_too_long_is_an_error() -> None:
+    encoder = TextEncoder(TextConfig(vocabulary=50, length=4, layers=1, heads=2), 16)
+    none = encoder(Tokens(torch.zeros(1, 3, dtype=torch.int64), torch.zeros(1, 3, dtype=torch.bool)))
+    assert none.pooled.abs().max() == 0
+    with pytest.raises(ValueError, match="at most 4 tokens, got 5"):
+        encoder(Tokens(torch.zeros(1, 5, dtype=torch.int64), torch.ones(1, 5, dtype=torch.bool)))
