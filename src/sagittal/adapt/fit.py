@@ -1,0 +1,64 @@
+"""One door to every way of adapting."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sagittal.adapt.full import FullConfig, full
+from sagittal.adapt.probe import probe
+from sagittal.datasets.open import open_data
+from sagittal.errors import BadInput
+from sagittal.zoo.capability import Encodes
+from sagittal.zoo.card import Card
+from sagittal.zoo.load import DEFAULT, load
+
+METHODS = ("probe", "full")
+
+
+def adapt_to(
+    data: str | Path,
+    out: str | Path,
+    *,
+    method: str = "probe",
+    base: str = DEFAULT,
+    branch: str | None = None,
+    epochs: int = 25,
+    seed: int = 0,
+    device: str = "cpu",
+    advance: Callable[[int], None] | None = None,
+) -> Card:
+    """Fit a model to ``data`` (see `open_data`) and write its folder ``out``, whole or not at all.
+
+    Args:
+        method: "probe": a linear head on the features of ``base``; "full": a small picture network
+            trained from nothing.
+
+    Raises:
+        BadInput: unknown method or model, unusable data, or ``out`` exists.
+    """
+    out = Path(out)
+    if method not in METHODS:
+        raise BadInput(f"unknown method {method!r}", f"one of {', '.join(METHODS)}")
+    if out.exists():
+        raise BadInput(f"{out} exists already", "a folder that does not")
+    if not out.absolute().parent.is_dir():
+        raise BadInput(f"{out}: the folder it should lie in does not exist")
+    opened = open_data(data)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        if method == "probe":
+            model = load(base, device)
+            if not isinstance(model, Encodes):
+                raise BadInput(f"model {base} gives no features for a probe", "a model of our own family")
+            card = probe(opened, model, partial, name=out.name, branch=branch, seed=seed, advance=advance)
+        else:
+            config = FullConfig(epochs=epochs, seed=seed)
+            tick = (lambda _: advance(1)) if advance is not None else None
+            card = full(opened, partial, name=out.name, config=config, report=tick)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return card

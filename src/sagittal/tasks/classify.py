@@ -1,0 +1,153 @@
+"""A probability a label for every study of a data set: `sagittal predict`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from sagittal.datasets.dataset import Dataset, Row
+from sagittal.errors import BadInput, Refused
+from sagittal.study.stated import apply_assume, parse_assume
+from sagittal.study.study import Study
+from sagittal.zoo.capability import Classifies, Loaded, Scores
+from sagittal.zoo.ours import inputs
+
+
+@runtime_checkable
+class _Model(Classifies, Loaded, Protocol):
+    """A loaded model that classifies."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One study's probabilities.
+
+    Args:
+        probability: label -> calibrated probability; empty where the model refused.
+        refused: why it did, or "".
+        inside: False where the gate says the image is unlike what was learnt; None without a gate.
+    """
+
+    study: str
+    patient: str
+    split: str
+    probability: dict[str, float]
+    refused: str = ""
+    inside: bool | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """All of them. ``labels``: the columns, in the card's order."""
+
+    model: str
+    labels: tuple[str, ...]
+    rows: tuple[Prediction, ...]
+
+    @property
+    def refused(self) -> int:
+        """How many studies the model would not score."""
+        return sum(bool(row.refused) for row in self.rows)
+
+    @property
+    def outside(self) -> int:
+        """How many were scored although the gate calls them unlike the training data."""
+        return sum(row.inside is False for row in self.rows)
+
+
+def predict(
+    data: Dataset,
+    model: Loaded,
+    *,
+    split: str | None = None,
+    branch: str | None = None,
+    assume: str | Mapping[str, str] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Predictions:
+    """Score every study of ``data``.
+
+    A model with one branch, or a named branch, states modality and body part where the files do not
+    say them. A study outside the gate is scored all the same and counted: judging a model needs every
+    row. One outside the `InputSpec` has no probability.
+
+    Raises:
+        BadInput: no such split or branch, or a model that does not classify.
+        Refused: every single study was refused; says why of the first.
+    """
+    if not isinstance(model, _Model):
+        raise BadInput(f"model {model.card.name} scores no labels", "a model that does")
+    if split is not None:
+        data = data.only(split)
+    card = model.card
+    names = [branch] if branch else [name for name, b in card.branches.items() if b.labels]
+    if not names:
+        raise BadInput(f"model {card.name} has no branch with labels")
+    labels = tuple(dict.fromkeys(x.observation for name in names for x in card.branch(name).labels))
+    user = parse_assume(assume)
+    rows = []
+    for row in data.rows:
+        rows.append(_one(row, model, names, user))
+        if advance is not None:
+            advance(1)
+    found = Predictions(card.name, labels, tuple(rows))
+    if found.refused == len(rows):
+        raise Refused(f"model {card.name} refused all {len(rows)} studies: {rows[0].refused}")
+    return found
+
+
+def _one(row: Row, model: _Model, names: list[str], user: Mapping[str, str]) -> Prediction:
+    study = apply_assume(row.load(), user)
+    reason = "no series fits the model"
+    for name in names:
+        spec = model.card.branch(name).input
+        told = _told(study, spec.modality, spec.body_part, user) if len(names) == 1 else study
+        for series in inputs(told, spec):
+            try:
+                scores = model.classify(told, series, branch=name)
+            except Refused as refusal:
+                reason = str(refusal)
+                continue
+            return _scored(row, scores)
+    return Prediction(row.study, row.patient, row.split, {}, reason)
+
+
+def _told(study: Study, modality: tuple[str, ...], body_part: str | None, user: Mapping[str, str]) -> Study:
+    """What naming the model says of a study whose files do not say it."""
+    named = {"modality": modality[0], "body_part": body_part or ""}
+    unknown = {
+        "modality": any(s.modality == "OT" for s in study.series),
+        "body_part": any(not s.body_part for s in study.series),
+    }
+    return apply_assume(study, {k: v for k, v in named.items() if v and unknown[k] and k not in user})
+
+
+def _scored(row: Row, scores: Scores) -> Prediction:
+    inside = scores.distance.ok if scores.distance is not None else None
+    return Prediction(row.study, row.patient, row.split, dict(scores.calibrated), "", inside)
+
+
+def write_csv(predictions: Predictions, out: Path) -> Path:
+    """study, patient, split, then a probability a label; empty where the model refused.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["study", "patient", "split", *predictions.labels])
+            for row in predictions.rows:
+                cells = [
+                    f"{row.probability[name]:.6f}" if name in row.probability else ""
+                    for name in predictions.labels
+                ]
+                writer.writerow([row.study, row.patient, row.split, *cells])
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise BadInput(f"{out} cannot be written ({error.strerror})") from None
+    return out

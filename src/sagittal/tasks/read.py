@@ -1,0 +1,319 @@
+"""The main job: a study in, a drafted reading out.
+
+Every model that may read unasked is offered every series that could be its input. What it may not
+read is refused by name, what it read is judged by its card, and the report says both.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sagittal.errors import MissingExtra, Refused
+from sagittal.meter import metered
+from sagittal.report.code import Concept
+from sagittal.report.compare import compare
+from sagittal.report.draft import NOTHING, draft
+from sagittal.report.finding import Finding
+from sagittal.report.reading import (
+    MaskSummary,
+    ModelUse,
+    Provenance,
+    Reading,
+    Refusal,
+    Score,
+    Status,
+)
+from sagittal.report.report import Report, Sentence
+from sagittal.study.geometry import Geometry
+from sagittal.study.study import Series, Study
+from sagittal.study.summary import summarise
+from sagittal.study.uid import derived_uid
+from sagittal.study.volume import Volume
+from sagittal.tasks.anatomy import plausible_lungs
+from sagittal.tasks.findings import interpret
+from sagittal.version import __version__
+from sagittal.zoo.capability import Inference, Infers, Loaded, Segments
+from sagittal.zoo.card import BranchCard
+from sagittal.zoo.load import DEFAULT, cached
+from sagittal.zoo.ours import inputs
+
+HELPERS = ("deepbet",)
+"""Models with one narrow job that read beside the chosen one, where they are installed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A reading with the masks that travel beside it, each on the grid of its own series."""
+
+    reading: Reading
+    masks: dict[str, Volume]
+    study: Study
+
+    def write(self, out: Path) -> list[Path]:
+        """Write reading.json, report.txt, report.html, seg.dcm and sr.dcm; all of them or none."""
+        from sagittal.tasks.export import write_reading
+
+        return write_reading(self.study, self.reading, {n: v.voxels for n, v in self.masks.items()}, out)
+
+
+@dataclass
+class _Found:
+    """What the models have said so far."""
+
+    scores: list[Score]
+    findings: list[Finding]
+    refusals: list[Refusal]
+    masks: dict[str, Volume]
+    summaries: list[MaskSummary]
+    measured: list[Sentence]
+    models: dict[str, ModelUse]
+
+
+def read(
+    study: Study,
+    *,
+    model: str = DEFAULT,
+    prior: Study | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Read:
+    """Read a study: scores, findings with evidence, masks, a drafted report, provenance.
+
+    Args:
+        model: name or folder; ``HELPERS`` read beside it where they are installed.
+        prior: an earlier study of the patient; the latest of ``study.priors`` where not given.
+        seed: recorded; reading is deterministic.
+
+    Raises:
+        BadInput: no such model, or nothing in the study can be decoded.
+    """
+    if prior is not None:
+        study = replace(study, priors=(prior, *study.priors))
+    with metered() as meter:
+        found = _look(study, model, device)
+        findings = found.findings
+        dates = []
+        if study.priors and findings:
+            earlier = max(study.priors, key=lambda p: str(p.date or ""))
+            before = _look(earlier, model, device)
+            dates.append(earlier.date)
+            if before.findings or not before.refusals:
+                findings = list(
+                    compare(before.findings, findings, prior_date=earlier.date, current_date=study.date)
+                )
+    summary = summarise(study)
+    nothing = not found.scores and not found.masks
+    report = draft(
+        summary,
+        findings,
+        indication=study.context.indication,
+        prior_dates=dates,
+        scores=found.scores,
+        refusals=found.refusals,
+        measured=found.measured,
+    )
+    usage = meter.usage
+    created = datetime.now(UTC).replace(microsecond=0)
+    reading = Reading(
+        uid=derived_uid("reading", study.uid, *sorted(m.digest for m in found.models.values()), str(seed)),
+        status=Status.REFUSED if nothing else Status.DRAFT,
+        study=summary,
+        models=tuple(found.models.values()),
+        scores=tuple(found.scores),
+        findings=tuple(findings),
+        refusals=tuple(found.refusals),
+        report=report,
+        provenance=Provenance(
+            created,
+            seed,
+            versions=versions(),
+            seconds=round(usage.seconds, 3),
+            peak_memory_mb=round(usage.peak_memory_mb, 1),
+            energy_wh=round(usage.energy_wh, 5),
+            energy_source=usage.energy_source,
+            device=device,
+        ),
+        masks=tuple(found.summaries),
+    )
+    return Read(reading, found.masks, study)
+
+
+def redraft(study: Study, reading: Reading) -> Report:
+    """The report drawn up again from a reading's present findings, after a person changed them."""
+    keep = [s for s in reading.report.section("findings").sentences if not s.findings and s != NOTHING]
+    compared = reading.report.section("comparison").sentences
+    fresh = draft(
+        reading.study,
+        reading.findings,
+        indication=study.context.indication,
+        scores=reading.scores,
+        refusals=reading.refusals,
+        measured=keep,
+    )
+    sections = tuple(
+        replace(section, sentences=compared) if section.name == "comparison" and compared else section
+        for section in fresh.sections
+    )
+    return replace(fresh, sections=sections, communications=reading.report.communications)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed the reading."""
+    import torch
+
+    return {
+        "sagittal": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
+
+
+def _look(study: Study, model: str, device: str) -> _Found:
+    found = _Found([], [], [], {}, [], [], {})
+    taken: set[str] = set()
+    chosen = cached(model, device)
+    loaded = [chosen, *(helper for name in HELPERS if (helper := _helper(name, device)) is not None)]
+    for one in loaded:
+        for branch, card in one.card.branches.items():
+            if one is chosen and not card.labels:
+                # A branch that only draws is asked for by name (`segment --task`).
+                continue
+            for group in inputs(study, card.input):
+                if _use(one, branch, card, study, group, found):
+                    taken.update(series.uid for series in group)
+    refused = {r.series_uid for r in found.refusals}
+    for series in study.series:
+        if series.uid not in taken | refused:
+            found.refusals.append(Refusal(chosen.card.name, series.uid, _why_not(series, study, chosen)))
+    return found
+
+
+def _why_not(series: Series, study: Study, model: Loaded) -> str:
+    """Why no branch was even offered this series."""
+    if not series.readable:
+        return "; ".join(series.problems)
+    for name, card in model.card.branches.items():
+        wanted = card.input.sequence
+        if card.labels and wanted and series.modality in card.input.modality:
+            there = {s.acquisition.sequence for s in study.series if s.readable}
+            missing = [sequence for sequence in wanted if sequence not in there]
+            if missing:
+                return f"{name} reads {', '.join(wanted)} together; this study has no {', '.join(missing)}"
+    return "no model here reads this kind of series"
+
+
+def _helper(name: str, device: str) -> Loaded | None:
+    try:
+        return cached(name, device)
+    except MissingExtra:
+        return None
+
+
+def _use(
+    one: Loaded, branch: str, card: BranchCard, study: Study, group: Sequence[Series], found: _Found
+) -> bool:
+    """Let one branch read one input; True where it contributed something."""
+    first = group[0]
+    try:
+        if card.labels and isinstance(one, Infers):
+            inference = one.infer(study, group, branch=branch)
+        elif isinstance(one, Segments):
+            drawn = one.segment(study, group, branch=branch).masks
+            _note(one, found)
+            return _keep_anatomy(one, study, first, drawn, found)
+        else:
+            return False
+    except Refused as refusal:
+        found.refusals.append(Refusal(one.card.name, first.uid, str(refusal)))
+        return False
+    _note(one, found)
+    shown = _keep_anatomy(one, study, first, inference.masks.masks, found)
+    distance = inference.scores.distance
+    if distance is not None and not distance.ok:
+        found.refusals.append(
+            Refusal(
+                one.card.name,
+                first.uid,
+                "findings refused: the image is unlike those the model learnt from",
+                round(distance.distance, 3),
+                round(distance.threshold, 3),
+            )
+        )
+        return shown
+    _keep_findings(one, branch, card, study, first, inference, found)
+    return True
+
+
+def _note(one: Loaded, found: _Found) -> None:
+    card = one.card
+    found.models[card.name] = ModelUse(card.name, card.version, card.digest, card.licence)
+
+
+def _keep_findings(
+    one: Loaded,
+    branch: str,
+    card: BranchCard,
+    study: Study,
+    first: Series,
+    inference: Inference,
+    found: _Found,
+) -> None:
+    said = interpret(
+        study,
+        first,
+        inference,
+        card,
+        model=one.card.name,
+        required_sensitivity=one.card.required_sensitivity,
+    )
+    found.scores += said.scores
+    found.findings += said.findings
+    for name, mask in said.masks.items():
+        _keep_mask(one, first, name, mask, said.concepts.get(name), found)
+
+
+def _keep_anatomy(
+    one: Loaded, study: Study, series: Series, drawn: Mapping[str, Volume], found: _Found
+) -> bool:
+    """Keep masks of anatomy where they look like anatomy; say a brain's volume."""
+    kept = plausible_lungs(drawn) | {n: m for n, m in drawn.items() if n == "brain" and m.voxels.any()}
+    if "lung_right" in kept and "heart" in drawn and drawn["heart"].voxels.any():
+        kept["heart"] = drawn["heart"]
+    for name, mask in kept.items():
+        ml = _keep_mask(one, series, name, mask, None, found)
+        if name == "brain" and ml is not None:
+            text = f"Brain volume {ml:.0f} mL on {series.description or series.uid} ({one.card.name})."
+            found.measured.append(Sentence(text))
+    if "lung_right" in kept and not isinstance(series.geometry, Geometry):
+        found.measured.append(Sentence(f"Lung fields were outlined on the film ({one.card.name})."))
+    return bool(kept)
+
+
+def _keep_mask(
+    one: Loaded, series: Series, name: str, mask: Volume, of: Concept | None, found: _Found
+) -> float | None:
+    # Two T1 series each have a brain; the second mask gets a number.
+    unique, number = name, 2
+    while unique in found.masks:
+        unique, number = f"{name}-{number}", number + 1
+    ml = None
+    if isinstance(mask.geometry, Geometry):
+        ml = round(float(np.count_nonzero(mask.voxels)) * mask.voxel_ml, 2)
+    found.masks[unique] = mask
+    found.summaries.append(MaskSummary(unique, series.uid, of, ml, one.card.name))
+    return ml
+
+
+def write(study: Study, reading: Reading, masks: Mapping[str, NDArray[np.bool_]], out: Path) -> list[Path]:
+    """The files of a reading, whoever last changed it; see `Read.write`."""
+    from sagittal.tasks.export import write_reading
+
+    return write_reading(study, reading, masks, out)

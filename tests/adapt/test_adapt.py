@@ -1,0 +1,140 @@
+"""`sagittal adapt` and `sagittal predict` from end to end on small pictures with a planted sign."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sagittal.adapt.common import spec_for, splits
+from sagittal.datasets.medmnist import open_medmnist
+from sagittal.datasets.open import open_data
+from sagittal.errors import BadInput
+from sagittal.measure.discrimination import auroc
+from sagittal.study.spec import InputSpec
+from sagittal.zoo.load import load
+from sagittal.zoo.ours import SagittalModel
+
+
+def pictures(path: Path, counts: tuple[int, int, int] = (96, 32, 40), size: int = 20) -> Path:
+    """Half of them hold a bright square."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in zip(("train", "val", "test"), counts, strict=True):
+        images, truth = rng.integers(60, 120, (n, size, size)), np.arange(n) % 2
+        for index in np.flatnonzero(truth):
+            y, x = rng.integers(4, size - 9, 2)
+            images[index, y : y + 5, x : x + 5] += 60
+        arrays[f"{split}_images"] = images.astype(np.uint8)
+        arrays[f"{split}_labels"] = truth.astype(np.uint8)[:, None]
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pictures(tmp_path_factory.mktemp("data") / "pneumoniamnist_toy.npz")
+
+
+def test_full_training_learns_the_sign_and_predict_finds_it_again(
+    data: Path, tmp_path: Path, sagittal: Callable[..., Any]
+) -> None:
+    model = tmp_path / "model"
+    done = sagittal(
+        "adapt", "--method", "full", "--data", data, "--out", model, "--epochs", 8, "--json", "--quiet"
+    )
+    assert done.code == 0, done.err
+    card = load(model).card
+    assert card.branches["pneumoniamnist"].input.age_years == (1.0, 5.0)
+    assert card.branches["pneumoniamnist"].input.view == ("AP",)
+    assert not card.read_by_default
+    out = tmp_path / "P.csv"
+    ran = sagittal("predict", data, "--model", model, "--split", "test", "--out", out, "--json", "--quiet")
+    assert ran.code == 0, ran.err
+    assert ran.json["studies"] == 40
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["study", "patient", "split", "pneumonia"]
+    assert [row["study"] for row in rows] == [f"test/{i:06d}" for i in range(40)]
+    p = np.array([float(row["pneumonia"]) for row in rows])
+    truth = open_data(data).only("test").targets[:, 0]
+    assert auroc(truth, p) > 0.9
+    told = {r["measure"]: r["interval"]["value"] for r in done.json["card"]["results"]}
+    assert told["auroc"] == pytest.approx(auroc(truth, p), abs=2e-3)  # weights rounded to bf16
+
+
+def test_an_adult_or_unknown_film_is_refused_by_a_childrens_model(
+    data: Path, tmp_path: Path, sagittal: Callable[..., Any]
+) -> None:
+    model = tmp_path / "model"
+    assert (
+        sagittal("adapt", "--method", "full", "--data", data, "--out", model, "--epochs", 1, "--quiet").code
+        == 0
+    )
+    unknown = pictures(tmp_path / "films.npz", (2, 2, 3))
+    out = tmp_path / "P.csv"
+    refused = sagittal("predict", unknown, "--model", model, "--out", out)
+    assert refused.code == 3
+    assert not out.exists()
+    adult = sagittal("predict", unknown, "--model", model, "--out", out, "--assume", "age=54Y,view=AP")
+    assert adult.code == 3
+    assert "1 to 5 years" in adult.err
+    child = sagittal("predict", unknown, "--model", model, "--out", out, "--assume", "age=3Y,view=AP")
+    assert child.code == 0, child.err
+
+
+def test_bad_requests_are_one_line_and_leave_nothing(
+    data: Path, tmp_path: Path, sagittal: Callable[..., Any]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    for arguments in (
+        ("adapt", "--method", "magic", "--data", data, "--out", tmp_path / "m"),
+        ("adapt", "--method", "full", "--data", tmp_path / "none.npz", "--out", tmp_path / "m"),
+        ("adapt", "--method", "full", "--data", data, "--out", taken),
+        ("adapt", "--method", "probe", "--base", "unheard-of", "--data", data, "--out", tmp_path / "m"),
+        ("predict", data, "--model", "unheard-of", "--out", tmp_path / "P.csv"),
+        ("predict", data, "--model", "deepbet", "--out", tmp_path / "P.csv"),
+    ):
+        ran = sagittal(*arguments)
+        assert ran.code == 2, arguments
+        assert ran.out == ""
+        assert ran.err.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["taken"]
+
+
+def test_a_set_without_val_gives_whole_patients_away_and_leaks_are_found(data: Path) -> None:
+    opened = open_medmnist(data)
+    only = opened.only("train")
+    train, val, test = splits(only)
+    assert test is None
+    assert {r.patient for r in train.rows}.isdisjoint(r.patient for r in val.rows)
+    assert len(train) + len(val) == len(only)
+    rows = tuple(type(r)(r.study, "same", r.split, r.load) for r in opened.rows)
+    with pytest.raises(BadInput, match="in train and in another split"):
+        splits(type(opened)(opened.name, rows, opened.labels, opened.targets))
+
+
+def test_the_contract_says_whom_the_data_showed(data: Path) -> None:
+    spec = spec_for(open_medmnist(data), InputSpec((), size=(32, 32)))
+    assert (spec.modality, spec.body_part, spec.age_years) == (("DX",), "CHEST", (1.0, 5.0))
+    assert spec.size == (32, 32)
+
+
+def test_the_networks_scores_do_not_depend_on_the_batch(data: Path, tmp_path: Path) -> None:
+    from sagittal.adapt.common import load_arrays
+    from sagittal.adapt.full import FullConfig, full, probabilities
+
+    opened = open_medmnist(data)
+    full(opened, tmp_path / "m", name="m", config=FullConfig(epochs=1))
+    loaded = load(tmp_path / "m")
+    assert isinstance(loaded, SagittalModel)
+    branch = next(iter(loaded.card.branches))
+    images = load_arrays(opened.only("test"), loaded.card.branch(branch).input).images
+    whole = probabilities(loaded.model, branch, images, False)
+    parts = probabilities(loaded.model, branch, images, False, batch=3)
+    np.testing.assert_allclose(whole, parts, atol=1e-5)
