@@ -1,0 +1,51 @@
+"""`sagittal predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sagittal.cli.common import Device, Json, Quiet, Seed, emit, progress
+from sagittal.datasets.open import open_data
+from sagittal.tasks.classify import predict as run
+from sagittal.tasks.classify import write_csv
+from sagittal.zoo.load import load
+
+
+def predict(
+    data: Annotated[Path, typer.Argument(help="A data folder with labels.csv, or a MedMNIST .npz.")],
+    model: Annotated[str, typer.Option(help="Name or folder of a model; see: sagittal zoo list.")],
+    out: Annotated[Path, typer.Option(help="CSV to write: study, patient, split, a column a label.")],
+    split: Annotated[str | None, typer.Option(help="train, val or test; default: all.")] = None,
+    branch: Annotated[str | None, typer.Option(help="Which branch of the model; default: what fits.")] = None,
+    assume: Annotated[str | None, typer.Option(help="What the files do not say: K=V,K=V.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """A probability a label for every study of a data set."""
+    loaded = load(model, device)
+    opened = open_data(data)
+    chosen = opened.only(split) if split else opened
+    with progress("predicting", len(chosen), quiet=quiet) as advance:
+        found = run(chosen, loaded, branch=branch, assume=assume, advance=advance)
+    write_csv(found, out)
+    reasons = sorted({row.refused for row in found.rows if row.refused})
+    document = {
+        "out": str(out),
+        "model": found.model,
+        "labels": found.labels,
+        "studies": len(found.rows),
+        "refused": found.refused,
+        "reasons": reasons,
+        "out_of_distribution": found.outside,
+    }
+    text = f"{len(found.rows)} studies scored by {found.model}: {out}"
+    if found.refused:
+        text += f"\n{found.refused} refused, their cells are empty: {reasons[0]}"
+    if found.outside:
+        text += f"\n{found.outside} unlike what the model learnt (scored all the same)"
+    emit(document, text, json=json)

@@ -1,0 +1,33 @@
+"""`sagittal render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sagittal.cli.common import Json, Quiet, emit
+from sagittal.report.codec import read_json
+from sagittal.report.disclosure import PREVIEW, disclosure, signed
+from sagittal.report.reading import Reading
+from sagittal.report.render import render as render_reading
+
+
+def render(
+    path: Annotated[Path, typer.Argument(help="A reading.json.")],
+    language: Annotated[str, typer.Option(help="Language of the text.")] = "en",
+    audience: Annotated[str, typer.Option(help="radiologist, clinician or patient.")] = "radiologist",
+    preview: Annotated[bool, typer.Option("--preview", help="Show an unsigned reading, stamped.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """A reading as text for a reader.
+
+    Clinicians and patients get signed readings only; --preview stamps every section instead.
+    """
+    reading = read_json(Reading, path)
+    report = render_reading(reading, language=language, audience=audience, preview=preview)
+    head = [PREVIEW] if preview and not signed(reading) else []
+    head += disclosure(reading)
+    emit(report, "\n".join(head) + "\n\n" + report.text, json=json)

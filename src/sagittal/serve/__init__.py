@@ -1,0 +1,1 @@
+"""The reading room: a worklist, a viewer, a draft that a radiologist reviews and signs."""
