@@ -57,7 +57,7 @@ def main() -> None:
             for split, a, b in (("train", xs, ys), ("heldout", xt, yt))
         }
         cnr = np.array([value for name, value in lesions if name == key])
-        quartiles = [float(v) for v in np.percentile(cnr, (10, 25, 50, 75, 90))]
+        quartiles = [float(v) for v in np.percentile(cnr, (10, 25, 50, 75, 90))] if cnr.size else []
         result[key] = {"prevalence": float(y[:, k].mean()), "thumbnail_auroc": auc, "cnr": quartiles}
         print(
             f"{key:17} prevalence {y[:, k].mean():.2f}   thumbnail AUROC {auc['train']:.3f} "

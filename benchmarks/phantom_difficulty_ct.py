@@ -34,7 +34,8 @@ def one(
     hu = np.clip(case.study.series[0].volume.voxels, -1000, 200).astype(np.float32)
     k = size // THUMBNAIL
     small = hu.reshape(THUMBNAIL, k, THUMBNAIL, k, THUMBNAIL, k).mean(axis=(1, 3, 5))
-    ratios = [(f.observation.key, case.truth.contrast_to_noise[f.tracking_uid]) for f in case.truth.findings]
+    known = case.truth.contrast_to_noise
+    ratios = [(f.observation.key, known[f.tracking_uid]) for f in case.truth.findings if f.tracking_uid in known]
     return small.ravel(), [case.truth.labels[key] for key in LABELS[KIND]], ratios
 
 

@@ -81,7 +81,7 @@ def draw_patient(rng: np.random.Generator, split: Split) -> BrainSubject:
     lesions.append(
         Lesion(
             "white_matter", found, int(rng.integers(2**62)), "white_matter", extent=extent,
-            strength=_conspicuity(rng, 0.46, 0.70),
+            strength=_conspicuity(rng, 0.44, 0.67),
         )
     )  # fmt: skip
     return BrainSubject(sex, float(age), split, head, tuple(lesions))
@@ -142,11 +142,11 @@ def _draw_mass(rng: np.random.Generator, names: Counter[str]) -> Lesion:
         site,
         tuple(centres),
         ragged={"glioma": rng.uniform(0.2, 0.4), "metastasis": 0.08, "abscess": 0.10}[kind],
-        strength=_conspicuity(rng, 0.30, 0.46),
-        enhancement=_conspicuity(rng, 0.34, 0.52) if enhancing else 0.0,
+        strength=_conspicuity(rng, 0.28, 0.42),
+        enhancement=_conspicuity(rng, 0.21, 0.32) if enhancing else 0.0,
         rim_mm=rng.uniform(2.4, 4.5) if hollow else 0.0,
         oedema_mm=oedema if wet else 0.0,
-        oedema=_conspicuity(rng, 0.42, 0.64),
+        oedema=_conspicuity(rng, 0.40, 0.61),
         push_mm=rng.uniform(VISIBLE_PUSH_MM + 1.5, max(most, VISIBLE_PUSH_MM + 2))
         if pushing
         else rng.uniform(0.0, 1.0),
@@ -173,7 +173,7 @@ def _draw_infarct(rng: np.random.Generator, names: Counter[str]) -> Lesion:
         site,
         ((x, y, z, float(radius)),),
         ragged=0.22 if large else 0.12,
-        strength=_conspicuity(rng, 0.25, 0.36),
+        strength=_conspicuity(rng, 0.17, 0.25),
         enhancement=rng.uniform(0.5, 1.0) if gyral else 0.0,
         push_mm=rng.uniform(VISIBLE_PUSH_MM + 0.5, 8.0) if swollen else 0.0,
         reach_mm=1.2 * radius + 6.0,

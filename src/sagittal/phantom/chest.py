@@ -133,8 +133,8 @@ def _effusions(rng: np.random.Generator, chest: Chest, before: list[Lesion]) -> 
         sides.append("left" if first == "right" else "right")
     out = []
     for n, side in enumerate(sides, 1):
-        size = float(rng.beta(1.2, 2.0))
-        extent = _floor(chest, side) + 50 + 75 * size if chest.pose == "erect" else 32 + 50 * size
+        size = float(rng.beta(1.3, 1.8))
+        extent = _floor(chest, side) + 52 + 75 * size if chest.pose == "erect" else 32 + 50 * size
         out.append(Lesion("pleural_effusion", f"pleural_effusion-{n}", side, "lower", extent=extent))
     return out
 
@@ -144,7 +144,7 @@ def _fracture(rng: np.random.Generator, chest: Chest) -> Lesion:
     count = int(rng.choice([1, 2, 3, 4], p=[0.15, 0.3, 0.3, 0.25]))
     first = int(rng.integers(3, 10 - count))
     where = float(rng.uniform(0.22, 0.62))
-    offset = float(rng.uniform(8.0, 14.0)) * (0.7 + 0.3 * chest.scale)
+    offset = float(rng.uniform(11.0, 18.0)) * (0.7 + 0.3 * chest.scale)
     return Lesion(
         "rib_fracture",
         "rib_fracture-1",
@@ -185,12 +185,12 @@ def _placed(
 
 
 def _nodule(rng: np.random.Generator, chest: Chest, before: list[Lesion], n: int) -> Lesion:
-    diameter = float(rng.triangular(8.0, 25.0, 29.5)) / chest.scale
+    diameter = float(rng.triangular(8.0, 23.0, 27.0)) / chest.scale
     r = diameter / 2
     side, centre = _placed(rng, chest, before, r + 1)
     margin = str(rng.choice(["smooth", "lobulated", "spiculated"], p=[0.5, 0.3, 0.2]))
     squash = float(rng.uniform(0.8, 1.0))
-    radii = (r, r * float(rng.uniform(1.0, 1.8)), r * squash)
+    radii = (r, r * float(rng.uniform(1.2, 2.3)), r * squash)
     if rng.random() < 0.5:
         radii = (radii[2], radii[1], radii[0])
     return Lesion(
@@ -207,7 +207,7 @@ def _nodule(rng: np.random.Generator, chest: Chest, before: list[Lesion], n: int
 
 
 def _mass(rng: np.random.Generator, chest: Chest, before: list[Lesion], n: int) -> Lesion:
-    diameter = float(31 + 36 * rng.beta(1.1, 2.0)) / chest.scale
+    diameter = float(34 + 33 * rng.beta(1.1, 2.0)) / chest.scale
     r = diameter / 2
     side, centre = _placed(rng, chest, before, r * 0.8)
     margin = str(rng.choice(["smooth", "lobulated", "spiculated"], p=[0.3, 0.45, 0.25]))

@@ -92,7 +92,7 @@ def _one(key: str, side: str, chest: Chest, rng: np.random.Generator) -> CtLesio
     if key == "consolidation":
         diameter = float(rng.uniform(26, 70))
         centre = _place(chest, side, 8.0, rng)
-        return CtLesion(key, "", side, centre, diameter / k, float(rng.uniform(0.22, 0.85)))
+        return CtLesion(key, "", side, centre, diameter / k, float(rng.uniform(0.4, 0.95)))
     if key == "pleural_effusion":
         volume = float(np.exp(rng.uniform(np.log(30), np.log(230))))
         return CtLesion(key, "", side, size=volume, density=float(rng.random()))
@@ -260,7 +260,7 @@ def _contrast_to_noise(
     """|mean change by the lesion as scanned| / spread of the image in a lesion-free ring round it.
 
     The ring lies in aerated lung, with its vessels; round an effusion also in the chest wall, which
-    is what it may be taken for.
+    is what it may be taken for. Emphysema is a proportion of the lung, not a place: it has no ratio.
     """
     if not truth.lesions:
         return {}
@@ -270,6 +270,8 @@ def _contrast_to_noise(
     wide = ~taken & (truth.healthy > -990)
     found = {}
     for name, mask in truth.lesions.items():
+        if name.startswith("emphysema"):
+            continue
         if not mask.any():
             found[name] = 0.0
             continue

@@ -111,7 +111,9 @@ def acquire(
         findings=tuple(_finding(lesion, subject.chest, film, masks, series.uid, scope) for lesion in shown),
         labels={key: int(any(lesion.key == key for lesion in shown)) for key in LABELS["chest-xray"]},
         contrast_to_noise={
-            scope.tracking_uid(lesion.name): round(film.contrast_to_noise[lesion.name], 3) for lesion in shown
+            scope.tracking_uid(lesion.name): round(film.contrast_to_noise[lesion.name], 3)
+            for lesion in shown
+            if lesion.name in film.contrast_to_noise
         },
         measurements={"cardiothoracic_ratio": round(film.cardiothoracic_ratio, 4)},
         view=film.view,

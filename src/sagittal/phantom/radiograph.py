@@ -288,9 +288,13 @@ def _truth(
     field = built.chamber > 25
     pitch = rays.pitch_mm * rays.scale
     quiet = clutter(depth - sum(changes.values()), field, pitch) if changes else depth
+    # An enlarged heart is a width, not a contrast: it has no ratio (as mass effect and atrophy have none).
     cnr = {
-        name: contrast(change, quiet, cores[name], field, pitch) if cores[name].any() else 0.0
-        for name, change in changes.items()
+        lesion.name: contrast(changes[lesion.name], quiet, cores[lesion.name], field, pitch)
+        if cores[lesion.name].any()
+        else 0.0
+        for lesion in subject.lesions
+        if lesion.key != "cardiomegaly"
     }
     return masks, cnr
 

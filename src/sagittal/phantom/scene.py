@@ -277,9 +277,9 @@ def _add(
             # Blood under the parietal pleura bulges inwards.
             inward = -side_sign(lesion.side) * 4.0
             centre = (float(point[0]) + inward, float(point[1]) * 0.96, float(point[2]))
-            bulge = clip(built.lung, ellipsoid(xz, centre, (9.0, 24.0, 15.0)))
-            regions.append(Region(f"{lesion.name}-blood-{k}", bulge, soft=0.8 * (MUSCLE - chest.lung)))
-            soft = soft + 0.8 * (MUSCLE - chest.lung) * length(bulge)
+            bulge = clip(built.lung, ellipsoid(xz, centre, (12.0, 42.0, 18.0)))
+            regions.append(Region(f"{lesion.name}-blood-{k}", bulge, soft=0.9 * (MUSCLE - chest.lung)))
+            soft = soft + 0.9 * (MUSCLE - chest.lung) * length(bulge)
         built.changes[lesion.name] = (soft, bone)
     elif lesion.key == "cardiomegaly":
         usual, usual_heart = anterior(chest.with_ratio(0.48), rays)
