@@ -87,7 +87,7 @@ class Branch(nn.Module):
             if masks
             else None
         )
-        self.labels = LabelDecoder(width, model.heads, labels, masks) if labels else None
+        self.labels = LabelDecoder(width, model.heads, labels, masks, self.axes) if labels else None
 
     def embed(self, features: Features) -> Tensor:
         """Image tokens -> (B, E) of length 1: what one query finds, beside the mean."""

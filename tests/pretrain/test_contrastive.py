@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sagittal.pretrain.contrastive import contrastive_loss, retrieval, same_findings
+from sagittal.pretrain.contrastive import attract, contrastive_loss, retrieval, same_findings
 from sagittal.training.loop import FitConfig, fit
 
 
@@ -66,3 +66,18 @@ def test_equal_findings_share_the_weight() -> None:
     assert hard.item() >= loss.item() - 1e-6
     assert pull.abs().max() < 1e-2
     assert retrieval(embedding, embedding, same) == 1
+
+
+def test_few_images_and_many_texts() -> None:
+    """Two images among four texts: the loss is that of the softmax by hand; no right text costs nothing."""
+    text = torch.eye(4)
+    scale = torch.tensor(2.0)
+    wanted = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    loss = attract(text[:2], text, scale, wanted)
+    logits = text[0] * scale.exp()
+    by_hand = -(logits.log_softmax(0)[:2]).mean()
+    torch.testing.assert_close(loss, by_hand / 2)
+    one = torch.tensor([[1.0, 0.0, 1.0]])
+    many = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    torch.testing.assert_close(same_findings(one, many), torch.tensor([[0.5, 0.0, 0.5]]))
+    assert same_findings(one, many[1:2]).sum() == 0

@@ -18,17 +18,28 @@ def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, same: Tensor | 
         same: (B, B) rows that sum to 1, how right each text is for each image; None: only its own. Two
             normal reports are no mismatch: give ``same_findings``.
     """
+    wanted = torch.eye(len(image), device=image.device) if same is None else same
+    return (attract(image, text, scale, wanted) + attract(text, image, scale, wanted.T)) / 2
+
+
+def attract(image: Tensor, text: Tensor, scale: Tensor, right: Tensor) -> Tensor:
+    """Cross-entropy from each image (B, E) to all texts (N, E), which may be more than the images.
+
+    ``right`` (B, N), 0 or more: how right each text is for each image; rows are brought to a sum of 1, and
+    one without any right text costs nothing.
+    """
+    total = right.sum(1, keepdim=True)
     logits = image @ text.T * scale.clamp(max=MAX_SCALE).exp()
-    wanted = torch.eye(len(logits), device=logits.device) if same is None else same
-    there = functional.cross_entropy(logits, wanted)
-    back = functional.cross_entropy(logits.T, wanted.T / wanted.T.sum(1, keepdim=True))
-    return (there + back) / 2
+    return -(functional.log_softmax(logits, dim=1) * right / total.clamp(min=1e-6)).sum(1).mean()
 
 
-def same_findings(findings: Tensor) -> Tensor:
-    """(B, L) findings -> (B, B): each row shares its weight among the studies with an equal row."""
-    equal = (findings[:, None] == findings[None]).all(-1).float()
-    return equal / equal.sum(1, keepdim=True)
+def same_findings(findings: Tensor, others: Tensor | None = None) -> Tensor:
+    """(B, L) findings, (N, L) others (default: themselves) -> (B, N), rows of sum 1 (0 where none is equal).
+
+    Each row shares its weight among the studies with an equal row.
+    """
+    equal = (findings[:, None] == (findings if others is None else others)[None]).all(-1).float()
+    return equal / equal.sum(1, keepdim=True).clamp(min=1)
 
 
 def retrieval(image: Tensor, text: Tensor, same: Tensor | None = None) -> float:
