@@ -1,0 +1,585 @@
+"""`sagittal-small`: the bundled model, from phantoms to a card, in resumable stages.
+
+    python recipes/small.py data | pretrain | fit --kind K | evaluate --kind K | pack   [--set name=value]
+
+data       draws the phantoms as arrays (`recipes/arrays.py`)
+pretrain   contrastive image-report and masked-image learning over all kinds, one text encoder
+fit        label and mask decoders of one kind; the text encoder stays as it is
+evaluate   calibration and gate on one half of unseen held-out phantoms, results on the other
+pack       weights, config, tokenizer and card into the package
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+import augment
+import numpy as np
+import torch
+from arrays import ANATOMY, Arrays, cohort, mask_names
+from results import label_results, lesion_dice, sensitivity_by_cnr, thumbnail_auroc
+from torch import Tensor, nn
+
+from sagittal.encoders.picture import PictureConfig
+from sagittal.encoders.text import TextConfig
+from sagittal.encoders.tokenizer import train_tokenizer
+from sagittal.encoders.volume import VolumeConfig
+from sagittal.measure.calibration import Platt
+from sagittal.meter import Usage, metered
+from sagittal.model import BranchConfig, Model, ModelConfig, load, save
+from sagittal.phantom.truth import LABELS, CaseKind, Split
+from sagittal.pretrain.contrastive import attract, contrastive_loss, same_findings
+from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
+from sagittal.report.codec import dumps, read_json
+from sagittal.report.vocabulary import concept
+from sagittal.study.spec import InputSpec
+from sagittal.training.loop import FitConfig, Progress, fit
+from sagittal.training.objective import label_loss, mask_loss
+from sagittal.zoo.calibrator import fit_label
+from sagittal.zoo.card import BranchCard, Card, DataUse, Result
+from sagittal.zoo.gate import Gate, fit_gate, load_gates, save_gates
+from sagittal.zoo.save import gate_card
+from sagittal.zoo.save import save as save_model
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that defines the run, 2 hours on two cores.
+
+    Seconds are budgets on the wall clock: of a kind's whole fit on one core (films on one, scans and then
+    heads on the other), and of one call, after which ``fit`` is called again and goes on.
+    """
+
+    out: str = "runs/small"
+    seed: int = 20261125
+    films: int = 6000
+    scans: int = 600
+    heads: int = 600
+    held_out_films: int = 800
+    held_out_volumes: int = 600
+    measured: int = 400
+    pretrain_seconds: float = 330.0
+    film_seconds: float = 4200.0
+    scan_seconds: float = 2100.0
+    head_seconds: float = 2100.0
+    stage_seconds: float = 1700.0
+    pretrain_batch: int = 32
+    pretrain_volume_batch: int = 4
+    pretrain_texts: int = 32
+    pretrain_rate: float = 5e-4
+    film_batch: int = 8
+    volume_batch: int = 2
+    learning_rate: float = 1.2e-3
+    average: float = 0.997
+    hippocampus: str = "runs/hippocampus"
+    text_dropout: float = 0.5
+    contrastive_weight: float = 0.2
+    texts: int = 64
+
+
+SPECS: dict[str, InputSpec] = {
+    "chest-xray": InputSpec(
+        modality=("DX", "CR"),
+        body_part="CHEST",
+        view=("PA", "AP"),
+        age_years=(3.0, 120.0),
+        orientation="LF",
+        size=(256, 256),
+        fit="resize",
+        normalise="percentile",
+    ),
+    "chest-ct": InputSpec(
+        modality=("CT",),
+        body_part="CHEST",
+        age_years=(3.0, 120.0),
+        orientation="SPL",
+        size=(128, 128, 128),
+        fit="resize",
+        unit="HU",
+        window=(-1000.0, 400.0),
+        normalise="window",
+        max_slice_mm=6.0,
+    ),
+    "brain-mr": InputSpec(
+        modality=("MR",),
+        body_part="BRAIN",
+        age_years=(3.0, 120.0),
+        sequence=("T1", "T1c", "T2", "FLAIR", "DWI", "ADC"),
+        orientation="SPL",
+        size=(32, 128, 128),
+        fit="crop",
+        normalise="percentile",
+        channels=6,
+        max_slice_mm=8.0,
+    ),
+}
+STEPS: dict[str, tuple[int, ...]] = {"chest-xray": (2, 2), "chest-ct": (2, 2, 2), "brain-mr": (1, 2, 2)}
+BRANCHES: dict[str, PictureConfig | VolumeConfig] = {
+    "chest-xray": PictureConfig(
+        widths=(24, 32, 64, 128, 192), blocks=(0, 1, 2, 2, 1), finest=1, detail=(2, 2)
+    ),
+    "chest-ct": VolumeConfig(
+        widths=(48, 48, 96, 128),
+        blocks=(0, 1, 2, 1),
+        kernels=((1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
+        strides=((4, 4, 4), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
+        detail=(2, 2, 2),
+    ),
+    "brain-mr": VolumeConfig(
+        channels=6,
+        widths=(32, 64, 96, 128),
+        blocks=(0, 1, 2, 1),
+        kernels=((1, 3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
+        strides=((1, 4, 4), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
+        detail=(1, 2, 2),
+    ),
+}
+MASKING: dict[str, Masking] = {
+    "chest-xray": Masking(),
+    "chest-ct": Masking((16, 16, 16), 0.5, (4, 4, 4)),
+    "brain-mr": Masking((4, 16, 16), 0.5, (2, 4, 4)),
+}
+
+
+def counts(recipe: Recipe, kind: str) -> tuple[int, int]:
+    """(train, held-out) phantoms of a kind."""
+    if kind == "chest-xray":
+        return recipe.films, recipe.held_out_films
+    return (recipe.scans if kind == "chest-ct" else recipe.heads), recipe.held_out_volumes
+
+
+def phantoms(recipe: Recipe, kind: CaseKind, split: Split, workers: int = 2) -> Arrays:
+    """The arrays of a kind and split, drawn if they are not there yet."""
+    train, held = counts(recipe, kind)
+    return cohort(
+        Path(recipe.out) / f"{kind}-{split}",
+        kind,
+        SPECS[kind],
+        n=train if split == "train" else held,
+        # The held-out split has its own stream as well as its own ranges.
+        seed=recipe.seed + (split == "heldout"),
+        split=split,
+        steps=STEPS[kind],
+        workers=workers,
+    )
+
+
+def config_for(kinds: tuple[str, ...], text: TextConfig | None) -> ModelConfig:
+    """The configuration with these branches."""
+    branches = {
+        kind: BranchConfig(BRANCHES[kind], LABELS[cast(CaseKind, kind)], mask_names(kind)) for kind in kinds
+    }
+    return ModelConfig(branches=branches, text=text)
+
+
+def report_to(log: Path) -> Any:
+    """A callback that writes one line of JSON a report, to a file and to the terminal."""
+
+    def write(progress: Progress) -> None:
+        line = json.dumps(
+            {k: v if not isinstance(v, float) else round(v, 5) for k, v in asdict(progress).items()}
+        )
+        with log.open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+    return write
+
+
+def picked(arrays: Arrays, step: int, size: int, seed: int) -> tuple[np.ndarray, torch.Generator]:
+    """Rows of batch ``step``: a fresh permutation every epoch; and the batch's own generator."""
+    n = len(arrays.rows)
+    per_epoch = max(1, n // size)
+    order = np.random.default_rng([seed, step // per_epoch]).permutation(n)
+    start = (step % per_epoch) * size
+    return np.sort(order[start : start + size]), torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+def tensors(arrays: Arrays, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """image (B, C, *S) float, masks (B, M, *s) in 0..1, labels (B, L) float."""
+    image = torch.from_numpy(arrays.images[rows].astype(np.float32))
+    masks = torch.from_numpy(arrays.masks[rows].astype(np.float32) / 255)
+    return image, masks, torch.from_numpy(arrays.labels[rows].astype(np.float32))
+
+
+def move(kind: str, image: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The kind's augmentation."""
+    return (augment.film if kind == "chest-xray" else augment.scan)(image, masks, generator)
+
+
+def noted(row: dict[str, Any], step: int) -> str | None:
+    """The text beside a masked image: the report, the notes, or nothing, in turn."""
+    return (row["report"], row["context"], None)[step % 3]
+
+
+def prompt(kind: str, labels: np.ndarray, generator: torch.Generator) -> str:
+    """What a study shows in the vocabulary's words, in any order; or that it is normal."""
+    shown = [
+        concept(name).meaning for name, on in zip(LABELS[cast(CaseKind, kind)], labels, strict=True) if on
+    ]
+    order = torch.randperm(len(shown), generator=generator).tolist()
+    return ". ".join(shown[i] for i in order) or "Nothing abnormal"
+
+
+def pretrain(recipe: Recipe) -> None:
+    """One text encoder, every image encoder: matching reports attract, hidden blocks are foretold."""
+    out = Path(recipe.out)
+    sets = {kind: phantoms(recipe, kind, "train") for kind in SPECS}
+    texts = [t for a in sets.values() for row in a.rows for t in (row["report"], row["context"])]
+    tokenizer = train_tokenizer(texts)
+    torch.manual_seed(recipe.seed)
+    model = Model(config_for(tuple(SPECS), TextConfig(vocabulary=tokenizer.size)), tokenizer)
+    heads = nn.ModuleDict(
+        {
+            kind: MaskedHead(
+                model.config.width, BRANCHES[kind].widths[-1], BRANCHES[kind].channels, MASKING[kind]
+            )
+            for kind in SPECS
+        }
+    )
+    # Films come three times as often as volumes: they are cheaper by more than that.
+    turns = ("chest-xray", "chest-xray", "chest-ct", "chest-xray", "brain-mr")
+
+    def batches(start: int) -> Iterator[tuple[Tensor, int]]:
+        step = start
+        while True:
+            kind = turns[step % len(turns)]
+            size = recipe.pretrain_batch if kind == "chest-xray" else recipe.pretrain_volume_batch
+            yield torch.zeros(size), step
+            step += 1
+
+    def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
+        size, step = len(batch[0]), batch[1]
+        kind = turns[step % len(turns)]
+        rows, generator = picked(sets[kind], step, recipe.pretrain_texts, recipe.seed)
+        image, masks, labels = tensors(sets[kind], rows[:size])
+        image, _ = move(kind, image, masks, generator)
+        said, length = sets[kind].labels[rows], model.config.text.length
+        every = torch.from_numpy(said.astype(np.float32))
+        reports = model.encode_text(*tokenizer([sets[kind].rows[i]["report"] for i in rows], length))
+        prompts = model.encode_text(*tokenizer([prompt(kind, row, generator) for row in said], length))
+        # Reports and prompts that say the same attract: a space of findings, before any image is understood.
+        texts = contrastive_loss(reports, prompts, model.scale, same_findings(every))
+        features = model.encode(kind, image)
+        shown = model.branches[kind].embed(features)
+        pairs = attract(shown, reports, model.scale, same_findings(labels, every))
+        head = heads[kind]
+        few = image[: max(2, size // 3)]
+        blocks = block_mask(len(few), image.shape[2:], MASKING[kind], generator)
+        hidden = model.encode(kind, head.hide(few, blocks))
+        # What is hidden is foretold from the rest and from the notes: here fusion learns to listen.
+        notes = tokenizer(
+            [noted(sets[kind].rows[i], step) for i in rows[: len(few)]], model.config.text.length
+        )
+        fused = model.fusion(hidden.tokens, {"text": model.text(notes)})
+        hidden = replace(hidden, tokens=fused)
+        wanted = target(few, MASKING[kind])
+        guess = head(hidden, wanted.shape[2:-1])
+        return {
+            "contrastive": pairs,
+            "masked": masked_loss(guess, wanted, blocks),
+            "text": texts,
+        }
+
+    both = nn.ModuleDict({"model": model, "heads": heads})
+    plan = FitConfig(
+        steps=100_000,
+        max_seconds=recipe.pretrain_seconds,
+        learning_rate=recipe.pretrain_rate,
+        seed=recipe.seed,
+    )
+    with metered() as meter:
+        fit(
+            both,
+            objective,
+            batches,
+            plan,
+            folder=out / "pretrain-run",
+            report=report_to(out / "pretrain.jsonl"),
+        )
+    save(model, out / "pretrained")
+    (out / "pretrain-usage.json").write_text(dumps(meter.usage))
+
+
+def part(recipe: Recipe, kind: str) -> Model:
+    """The pre-trained model with only this kind's branch; text encoder and fusion do not learn any more.
+
+    They are shared by all kinds, so branches can be fitted side by side and still go into one model.
+    """
+    whole = load(Path(recipe.out) / "pretrained")
+    model = Model(config_for((kind,), whole.config.text), whole.tokenizer)
+    wanted = model.state_dict()
+    model.load_state_dict({name: value for name, value in whole.state_dict().items() if name in wanted})
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith(("text.", "project_text", "scale", "fusion.")))
+    return model
+
+
+def fit_branch(recipe: Recipe, kind: CaseKind, *, pretrained: bool = True) -> None:
+    """Decoders (and, gently, the encoder) of one kind, with masks and labels; alignment to the text stays."""
+    out, data = Path(recipe.out), phantoms(recipe, kind, "train")
+    model = part(recipe, kind)
+    tokenizer, length = model.tokenizer, model.config.text.length
+    with torch.no_grad():
+        reports = [row["report"] for row in data.rows]
+        anchors = torch.cat(
+            [model.encode_text(*tokenizer(reports[i : i + 256], length)) for i in range(0, len(reports), 256)]
+        )
+    known = torch.from_numpy(data.labels.astype(np.float32))
+    size = recipe.film_batch if kind == "chest-xray" else recipe.volume_batch
+    seconds = {
+        "chest-xray": recipe.film_seconds,
+        "chest-ct": recipe.scan_seconds,
+        "brain-mr": recipe.head_seconds,
+    }[kind]
+
+    def batches(start: int) -> Iterator[tuple[Tensor, int]]:
+        step, began = start, time.monotonic()
+        while time.monotonic() - began < recipe.stage_seconds:
+            yield torch.zeros(size), step
+            step += 1
+
+    def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
+        rows, generator = picked(data, batch[1], size, recipe.seed + 1)
+        image, masks, labels = tensors(data, rows)
+        image, masks = move(kind, image, masks, generator)
+        silent = torch.rand(len(rows), generator=generator) < recipe.text_dropout
+        notes = [None if quiet else data.rows[i]["context"] for i, quiet in zip(rows, silent, strict=True)]
+        output = model(kind, image, tokenizer(notes, length), upsample=False)
+        others = torch.randperm(len(known), generator=generator)[: recipe.texts]
+        near = torch.cat([torch.from_numpy(rows), others])
+        return {
+            "label": label_loss(output.label_logits, labels),
+            "mask": mask_loss(output.mask_logits, masks),
+            "contrastive": recipe.contrastive_weight
+            * attract(output.embedding, anchors[near], model.scale, same_findings(labels, known[near])),
+        }
+
+    plan = FitConfig(
+        steps=100_000,
+        max_seconds=seconds,
+        learning_rate=recipe.learning_rate,
+        average=recipe.average,
+        seed=recipe.seed,
+        report_steps=50,
+        save_seconds=180.0,
+    )
+    with metered() as meter:
+        reached = fit(
+            model,
+            objective,
+            batches,
+            plan,
+            folder=out / f"{kind}-run",
+            report=report_to(out / f"{kind}.jsonl"),
+        )
+    save(model, out / kind)
+    usage = out / f"{kind}-usage.json"
+    spent = [read_json(Usage, usage)] if usage.exists() else []
+    usage.write_text(dumps(total([*spent, meter.usage])))
+    if reached.done < 1:
+        print(f"{kind}: {reached.done:.0%} of the fit; the next call goes on")
+
+
+@torch.inference_mode()
+def run(model: Model, kind: str, data: Arrays, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Label logits (N, L), drawn masks (N, M, *s) bool and pooled features (N, D) of a whole cohort."""
+    logits, drawn, pooled = [], [], []
+    for start in range(0, len(data.rows), batch):
+        rows = np.arange(start, min(start + batch, len(data.rows)))
+        image, _, _ = tensors(data, rows)
+        texts = model.tokenizer([data.rows[i]["context"] for i in rows], model.config.text.length)
+        output = model(kind, image, texts, upsample=False)
+        logits.append(output.label_logits.numpy())
+        drawn.append(output.mask_logits.numpy() > 0)
+        pooled.append(output.features.pooled.numpy())
+    return np.concatenate(logits), np.concatenate(drawn), np.concatenate(pooled)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a branch brings to the card; ``curve`` is sensitivity by contrast-to-noise."""
+
+    branch: BranchCard
+    data: tuple[DataUse, ...] = ()
+    results: tuple[Result, ...] = ()
+    curve: tuple[Result, ...] = ()
+
+
+def evaluate(recipe: Recipe, kind: CaseKind) -> None:
+    """Calibrate on the first held-out phantoms, measure on the last 400, write both beside the weights."""
+    out, labels = Path(recipe.out), LABELS[kind]
+    train, held = phantoms(recipe, kind, "train"), phantoms(recipe, kind, "heldout")
+    model = load(out / kind)
+    logits, drawn, pooled = run(model, kind, held, 16 if kind == "chest-xray" else 2)
+    probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    n = len(held.rows) - recipe.measured
+    domain = f"phantom {kind}"
+    cards = [
+        fit_label(
+            label, (held.labels[:n, i], probability[:n, i]), (held.labels[n:, i], probability[n:, i]), domain
+        )
+        for i, label in enumerate(labels)
+    ]
+    test = held.last(recipe.measured)
+    results = label_results(
+        test.labels, logits[n:], labels, thumbnail_auroc(train, test, labels), kind
+    ) + lesion_dice(test, drawn[n:], mask_names(kind), len(ANATOMY[kind]), kind)
+    calibrated = np.stack(
+        [Platt(c.slope, c.offset).apply(probability[n:, i]) for i, c in enumerate(cards)], axis=1
+    )
+    present = [card.thresholds[0].present or 1.0 for card in cards]
+    curve = sensitivity_by_cnr(test.rows, calibrated, labels, present, kind)
+    half = n // 2
+    gate = fit_gate(pooled[:half], pooled[half:n])
+    save_gates({kind: gate}, out / kind)
+    evaluation = Evaluation(
+        BranchCard(SPECS[kind], tuple(cards), mask_names(kind), gate_card(gate, 0.99, half, n - half)),
+        (
+            DataUse(
+                f"Sagittal phantoms, {kind}, train split",
+                "Apache-2.0 (drawn by this package)",
+                len(train.rows),
+            ),
+        ),
+        tuple(results),
+        tuple(curve),
+    )
+    (out / kind / "evaluation.json").write_text(dumps(evaluation))
+    print(f"{kind}: {recipe.measured} held-out phantoms never used for fitting, choosing or calibrating")
+    for r in results:
+        beside = f"   {r.baseline_name} {r.baseline:.3f}" if r.baseline is not None else ""
+        print(
+            f"  {r.measure:6} {r.of:36} {r.interval.value:.3f} "
+            f"({r.interval.low:.3f}-{r.interval.high:.3f}){beside}"
+        )
+    for step in curve:
+        s = step.interval
+        print(f"  sensitivity, {step.of}: {s.value:.2f} ({s.low:.2f}-{s.high:.2f}), n={s.n}")
+
+
+def pack(recipe: Recipe) -> None:
+    """Merge the evaluated branches into one model with one card, in the package."""
+    out = Path(recipe.out)
+    measured = tuple(kind for kind in SPECS if (out / kind / "evaluation.json").exists())
+    kinds = [
+        kind for kind in measured if worth_shipping(read_json(Evaluation, out / kind / "evaluation.json"))
+    ]
+    for kind in set(SPECS) - set(kinds):
+        print(f"{kind} is left out: it was not measured, or does not beat the thumbnail baseline")
+    folders = {kind: out / kind for kind in kinds} | {"hippocampus": Path(recipe.hippocampus)}
+    parts = {name: load(folder) for name, folder in folders.items()}
+    # Text encoder and fusion are those of pre-training: every branch was fitted to them as they are.
+    first = parts["chest-xray"]
+    weights = {k: v for k, v in first.state_dict().items() if not k.startswith("branches.")}
+    for name, part in parts.items():
+        weights |= {k: v for k, v in part.state_dict().items() if k.startswith(f"branches.{name}.")}
+    branches = {name: part.config.branches[name] for name, part in parts.items()}
+    model = Model(replace(first.config, branches=branches), first.tokenizer)
+    model.load_state_dict(weights)
+    gates: dict[str, Gate] = {}
+    for folder in folders.values():
+        gates |= load_gates(folder)
+    evaluations = {
+        name: read_json(Evaluation, folder / "evaluation.json") for name, folder in folders.items()
+    }
+    card = Card(
+        name="sagittal-small",
+        version="0.1.0",
+        family="sagittal",
+        summary="Findings learnt from phantoms; the hippocampus from real MR.",
+        licence="Apache-2.0 (code and recipe); hippocampus branch CC BY-SA 4.0",
+        digest="",
+        branches={name: e.branch for name, e in evaluations.items()},
+        data=tuple(d for e in evaluations.values() for d in e.data),
+        results=tuple(r for e in evaluations.values() for r in (*e.results, *e.curve)),
+        limitations=LIMITATIONS,
+        training=total(
+            [read_json(Usage, out / f"{stage}-usage.json") for stage in ("pretrain", *kinds)]
+            + [read_json(Usage, Path(recipe.hippocampus) / "usage.json")]
+        ),
+    )
+    card = save_model(PACKAGE, model, card, gates)
+    size = sum(p.stat().st_size for p in PACKAGE.glob("*"))
+    print(f"{PACKAGE}: {card.parameters} parameters, {size / 1e6:.1f} MB, digest {card.digest[:12]}")
+
+
+def worth_shipping(evaluation: Evaluation) -> bool:
+    """A branch whose mean AUROC does not beat a thumbnail's has nothing to say to a reader."""
+    mean = next(r for r in evaluation.results if r.measure == "auroc" and r.of == "mean")
+    return mean.baseline is not None and mean.interval.low > mean.baseline
+
+
+def total(usages: list[Usage]) -> Usage:
+    """What all stages took together."""
+    return Usage(
+        sum(u.seconds for u in usages),
+        sum(u.cpu_seconds for u in usages),
+        max(u.peak_memory_mb for u in usages),
+        sum(u.energy_wh for u in usages),
+        usages[0].energy_source,
+    )
+
+
+LIMITATIONS = (
+    "Research use only. Not a medical device.",
+    "Findings were learnt from phantoms alone; on patients they are not calibrated and are not assessed.",
+    "Lungs on real films: measured on frontal films only (recipes/lungs_real.py).",
+    "Children under 3 years and lateral films are outside the specification.",
+)
+PACKAGE = Path(__file__).resolve().parents[1] / "src/sagittal/zoo/weights/sagittal-small"
+STAGES = ("data", "pretrain", "fit", "evaluate", "pack")
+
+
+def changed(recipe: Recipe, settings: list[str]) -> Recipe:
+    """The recipe with ``name=value`` settings applied, each in its field's own type."""
+    types = {f.name: type(getattr(recipe, f.name)) for f in fields(recipe)}
+    values = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in types:
+            raise SystemExit(f"--set {name}: one of {', '.join(types)}")
+        values[name] = types[name](value)
+    return replace(recipe, **values)
+
+
+def main() -> None:
+    """Run one stage; a stage that was cut short goes on where it stood."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--kind", choices=tuple(SPECS))
+    parser.add_argument("--split", choices=("train", "heldout"))
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    args = parser.parse_args()
+    recipe = changed(Recipe(), args.set)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    kinds: tuple[CaseKind, ...] = (args.kind,) if args.kind else tuple(SPECS)
+    Path(recipe.out).mkdir(parents=True, exist_ok=True)
+    if args.stage == "data":
+        for kind in kinds:
+            for split in (args.split,) if args.split else ("train", "heldout"):
+                phantoms(recipe, kind, split, workers=args.threads or 2)
+    elif args.stage == "pretrain":
+        pretrain(recipe)
+    elif args.stage == "fit":
+        for kind in kinds:
+            fit_branch(recipe, kind)
+    elif args.stage == "evaluate":
+        for kind in kinds:
+            evaluate(recipe, kind)
+    else:
+        pack(recipe)
+
+
+if __name__ == "__main__":
+    main()
