@@ -68,10 +68,11 @@ def _segmentations(
     study: Study, reading: Reading, masks: Mapping[str, NDArray[np.bool_]], folder: Path
 ) -> list[Path]:
     made: list[Path] = []
+    count = 0
     tracking = {
         str(f.evidence.mask): f.tracking_uid
         for f in reading.findings
-        if f.evidence and f.evidence.mask and f.tracking_uid and f.evidence.mask not in ("heart",)
+        if f.evidence and f.evidence.mask and f.tracking_uid and f.evidence.mask.split("-")[0] != "heart"
     }
     edited = reading.status in (Status.SIGNED, Status.AMENDED) and bool(reading.edits)
     for series in study.series:
@@ -80,14 +81,16 @@ def _segmentations(
         ]
         if not mine or not series.instances:
             continue
-        path = folder / ("seg.dcm" if not made else f"seg-{len(made) + 1}.dcm")
+        drew = {m.model for m in mine}
+        count += 1
+        path = folder / ("seg.dcm" if count == 1 else f"seg-{count}.dcm")
         made += write_seg(
             path,
             study,
             series,
             {m.name: masks[m.name] for m in mine},
             {m.name: m.observation for m in mine if m.observation is not None},
-            reading.models,
+            [model for model in reading.models if model.name in drew] or reading.models,
             tracking_uids={m.name: tracking[m.name] for m in mine if m.name in tracking},
             edited=edited,
             created=reading.provenance.created,

@@ -114,6 +114,38 @@ def test_it_says_what_it_is(build: Any, tmp_path: Path) -> None:
     assert dcmread(edited).SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
 
 
+def anatomy_of(path: Path) -> dict[str, tuple[str, list[str]]]:
+    """Segment label -> code value of its type, and its sides."""
+    found = {}
+    for segment in dcmread(path).SegmentSequence:
+        kind = segment.SegmentedPropertyTypeCodeSequence[0]
+        sides = kind.get("SegmentedPropertyTypeModifierCodeSequence") or []
+        found[str(segment.SegmentLabel)] = (kind.CodeValue, [side.CodeMeaning for side in sides])
+    return found
+
+
+def test_each_lung_keeps_its_own_side(build: Any, tmp_path: Path) -> None:
+    study, series = image(build, tmp_path / "study", (32, 40))
+    masks = {name: np.eye(32, 40, dtype=bool) for name in ("lung_right", "lung_left", "lung_left-2", "heart")}
+    (path,) = write_seg(tmp_path / "seg.dcm", study, series, masks, {}, MODELS, created=WHEN)
+    assert anatomy_of(path) == {
+        "lung_right": ("39607008", ["Right"]),
+        "lung_left": ("39607008", ["Left"]),
+        "lung_left-2": ("39607008", ["Left"]),
+        "heart": ("80891009", []),
+    }
+
+
+def test_a_film_without_orientation_codes_no_side(build: Any, tmp_path: Path) -> None:
+    plane = Plane((1.0, 1.0), "x", None)
+    study, series = build(Volume(np.zeros((32, 40), np.uint16), plane), "DX", view="PA")
+    write_series(study, series, tmp_path / "study")
+    opened = open_study(tmp_path / "study")
+    masks = {"lung_right": np.eye(32, 40, dtype=bool)}
+    (path,) = write_seg(tmp_path / "seg.dcm", opened, opened.series[0], masks, {}, MODELS, created=WHEN)
+    assert anatomy_of(path) == {"lung_right": ("39607008", [])}
+
+
 def test_same_content_same_object_other_content_other_object(build: Any, tmp_path: Path) -> None:
     study, series = image(build, tmp_path / "study", (5, 24, 16))
     masks = drawn((5, 24, 16))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from sagittal.report.code import PRIVATE_SCHEME, Concept
 from sagittal.report.reading import ModelUse
@@ -27,13 +28,13 @@ MODEL_NAME = "Sagittal"
 AI_FAMILY = codes.cid7162.ArtificialIntelligence
 RIGHT, LEFT = codes.SCT.Right, codes.SCT.Left
 
-_LUNG = hd.sr.CodedConcept("39607008", "SCT", "Lung")
+_LUNG = Code("39607008", "SCT", "Lung")
 ANATOMY: dict[str, tuple[Any, Any]] = {
-    # mask name -> type, side
+    # mask name -> type, side; immutable codes, since a segment's own copy gets the side written into it
     "lung_right": (_LUNG, RIGHT),
     "lung_left": (_LUNG, LEFT),
-    "heart": (hd.sr.CodedConcept("80891009", "SCT", "Heart"), None),
-    "brain": (hd.sr.CodedConcept("12738006", "SCT", "Brain"), None),
+    "heart": (Code("80891009", "SCT", "Heart"), None),
+    "brain": (Code("12738006", "SCT", "Brain"), None),
 }
 DEVICES = {
     "endotracheal_tube",
@@ -75,6 +76,12 @@ class Maker:
             software_versions=self.software,
             contribution_description="drafted by a model, for review",
         )
+
+
+def anatomy(name: str) -> tuple[Any, Any] | None:
+    """Type and side of a mask of anatomy; "brain-2" is the second brain of a reading. None for the rest."""
+    stem, _, number = name.rpartition("-")
+    return ANATOMY.get(stem if stem and number.isdigit() else name)
 
 
 def coded(concept: Concept) -> hd.sr.CodedConcept:

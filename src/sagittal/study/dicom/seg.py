@@ -78,8 +78,11 @@ def write_seg(
         if len(sources) > 1 or not isinstance(series.geometry, Geometry):
             sources = sources[: stacked.shape[0]]
         when = created or datetime.now(UTC)
+        # A picture that does not say which of its sides is the patient's right has no coded side.
+        sided = isinstance(series.geometry, Geometry) or series.geometry.right_is_image_left is not None
+        uids = tracking_uids or {}
         described = [
-            _segment(number, name, concepts.get(name), maker, (tracking_uids or {}).get(name), edited)
+            _segment(number, name, concepts.get(name), maker, uids.get(name), edited=edited, sided=sided)
             for number, name in enumerate(masks, start=1)
         ]
         args = (study, series, sources, stacked, described, maker, when, omit_empty_frames)
@@ -92,12 +95,19 @@ def write_seg(
 
 
 def _segment(
-    number: int, name: str, concept: Concept | None, maker: draft.Maker, tracking: str | None, edited: bool
+    number: int,
+    name: str,
+    concept: Concept | None,
+    maker: draft.Maker,
+    tracking: str | None,
+    *,
+    edited: bool,
+    sided: bool,
 ) -> hd.seg.SegmentDescription:
     side: Any = None
-    if name in draft.ANATOMY:
+    if (known := draft.anatomy(name)) is not None:
         category: Any = codes.SCT.AnatomicalStructure
-        kind, side = draft.ANATOMY[name]
+        kind, side = known
     elif concept is None:
         category, kind = codes.SCT.AnatomicalStructure, draft.private(name)
     elif concept.key in draft.DEVICES:
@@ -116,7 +126,7 @@ def _segment(
         tracking_uid=tracking,
         tracking_id=text(name) if tracking else None,
     )
-    if side is not None:
+    if side is not None and sided:
         item = Dataset()
         item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = (
             side.value, side.scheme_designator, side.meaning,
