@@ -79,14 +79,19 @@ def _border(picture: Tensor, masks: Tensor, generator: torch.Generator) -> None:
         plane[region] = 0.0 if keep else level
 
 
-def scan(image: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def scan(
+    image: Tensor, masks: Tensor, generator: torch.Generator, *, shift: bool = True
+) -> tuple[Tensor, Tensor]:
     """Volumes (B, C, D, H, W) in [0, 1] with masks (B, M, d, h, w): position and intensity a channel."""
     b, c = image.shape[:2]
     steps = [n // m for n, m in zip(image.shape[2:], masks.shape[2:], strict=True)]
-    # Shifts by whole coarse voxels, so that image and masks stay on each other exactly.
-    shift = [int(torch.randint(-n // 16, n // 16 + 1, (1,), generator=generator)) for n in masks.shape[2:]]
-    masks = torch.roll(masks, shift, (2, 3, 4))
-    image = torch.roll(image, [s * k for s, k in zip(shift, steps, strict=True)], (2, 3, 4))
+    if shift:
+        # By whole coarse voxels, so that image and masks stay on each other exactly.
+        moved = [
+            int(torch.randint(-n // 16, n // 16 + 1, (1,), generator=generator)) for n in masks.shape[2:]
+        ]
+        masks = torch.roll(masks, moved, (2, 3, 4))
+        image = torch.roll(image, [s * k for s, k in zip(moved, steps, strict=True)], (2, 3, 4))
     view = (b, c, 1, 1, 1)
     gain = torch.exp(0.15 * torch.randn(b, c, generator=generator)).view(view)
     bend = (0.3 * torch.randn(b, c, generator=generator)).clamp(-0.6, 0.6).view(view)

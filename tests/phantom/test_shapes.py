@@ -118,3 +118,16 @@ def test_what_lies_farther_from_the_detector_is_larger() -> None:
     rays = detector_rays((4, 4), 1.0, detector_y=100.0, source_mm=1000.0)
     assert float(rays.magnification(100.0)) == 1.0
     assert float(rays.magnification(-80.0)) == pytest.approx(1000 / 820)
+
+
+@pytest.mark.parametrize("pixels", [128, 256, 512])
+def test_a_cloud_has_no_lattice_on_fine_pixels(pixels: int) -> None:
+    """A straight tube has the same thickness all along, however fine the film."""
+    rays = detector_rays((pixels, pixels), 160 / pixels, 1.0, 0.0, (0.0, 0.0), detector_y=45.0, source_mm=1800.0)
+    x = np.linspace(-100, 100, 30, dtype=np.float32)
+    path = np.stack([x, 0 * x, 0 * x], 1)[None]
+    width = np.full((1, 30), 8.0, np.float32)
+    points, volume = tube_points(path, width, width, 1.2, 0.2, 160, 9)
+    thickness = splat2(rays, points[0], volume[0])
+    middle = thickness[pixels // 2, pixels // 8 : -pixels // 8]
+    assert middle.std() < 0.06 * middle.mean()

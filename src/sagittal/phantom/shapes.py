@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 Array = NDArray[Any]
 """float32 throughout."""
@@ -229,8 +230,12 @@ def smoothstep(x: Array) -> Array:
     return t * t * (3 - 2 * t)
 
 
+CLOUD_MM = 1.2
+"""Body mm between the points of a cloud, about; on finer pixels they would show as a lattice."""
+
+
 def splat2(rays: Rays, points: Array, volume: Array) -> Array:
-    """Bilinear deposit of a cloud: (H, W) thickness in body mm."""
+    """Bilinear deposit of a cloud: (H, W) thickness in body mm, smoothed where pixels are finer than it."""
     height, width = rays.u.shape
     row, column, m = rays.project(points)
     inside = (row > 0) & (row < height - 1.001) & (column > 0) & (column < width - 1.001)
@@ -247,7 +252,10 @@ def splat2(rays: Rays, points: Array, volume: Array) -> Array:
         (1, 1, fr * fc),
     ):
         out += np.bincount(index + dr * width + dc, w * weight, height * width)
-    return out.reshape(height, width).astype(np.float32)
+    thickness: Array = out.reshape(height, width).astype(np.float32)
+    if rays.pitch_mm < CLOUD_MM:
+        return gaussian_filter(thickness, 0.8 * CLOUD_MM / rays.pitch_mm)
+    return thickness
 
 
 def tube_points(
