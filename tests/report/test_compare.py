@@ -8,9 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagittal.report.compare import CATEGORY, FLEISCHNER, compare
+from sagittal.report.compare import (
+    AMBIGUOUS,
+    BACKWARDS,
+    CATEGORY,
+    DOUBTFUL,
+    FLEISCHNER,
+    UNTOLD,
+    compare,
+)
 from sagittal.report.finding import ChangeKind, Evidence, Finding, Laterality, Measurement, Presence, Severity
+from sagittal.report.parse import parse
 from sagittal.report.render import sentence
+from sagittal.report.stated import stated
 from sagittal.report.vocabulary import concept, site
 
 THEN, NOW = date(2025, 1, 2), date(2026, 1, 2)
@@ -116,6 +126,29 @@ def test_two_candidates_or_a_later_prior_are_not_comparable() -> None:
     assert kinds == [ChangeKind.NOT_COMPARABLE] * 2
     (late,) = compare([nodule(6.0)], [nodule(9.0)], prior_date=NOW, current_date=THEN)
     assert late.change is not None and late.change.kind is ChangeKind.NOT_COMPARABLE
+
+
+def test_what_is_not_comparable_says_why() -> None:
+    doubtful = Finding(concept("pneumothorax"), presence=Presence.UNCERTAIN)
+    seen = Finding(concept("pneumothorax"))
+    for prior, when, reason in (
+        ([], THEN, UNTOLD),
+        ([seen], date(2027, 1, 1), BACKWARDS),
+        ([seen, seen], THEN, AMBIGUOUS),
+        ([doubtful], THEN, DOUBTFUL),
+    ):
+        (found,) = compare(prior, [seen], prior_date=when, current_date=NOW)
+        assert found.change is not None and found.change.kind is ChangeKind.NOT_COMPARABLE
+        assert found.change.criterion == reason
+        assert f"(criterion: {reason})" in sentence(found)
+        assert parse(sentence(found)) == [stated(found)]
+
+
+def test_the_same_lesion_keeps_its_tracking_uid_across_dates() -> None:
+    (found,) = compare([nodule(6.0, uid="1")], [nodule(9.0, uid="2")], prior_date=THEN, current_date=NOW)
+    assert found.tracking_uid == "1"
+    (unpaired,) = compare([], [nodule(9.0, uid="2")], prior_date=THEN, current_date=NOW)
+    assert unpaired.tracking_uid == "2"
 
 
 def test_a_tracking_uid_pairs_lesions_that_look_alike() -> None:

@@ -47,6 +47,13 @@ def test_absence_needs_a_proven_sensitivity(probability: float, low: float) -> N
         assert judgement.level == "present"
 
 
+def test_no_is_not_said_of_what_is_only_less_likely() -> None:
+    wide = Threshold(PHANTOM, 0.7, 0.3, Interval(0.99, 0.97, 1.0))
+    card = LabelCard("nodule", calibrated_on=PHANTOM, thresholds=(wide,))
+    assert judge(card, 0.22, PHANTOM, required_sensitivity=0.9).level == "less likely"
+    assert judge(card, 0.08, PHANTOM, required_sensitivity=0.9).level == "absent"
+
+
 def test_a_number_is_shown_only_in_the_domain_it_was_calibrated_on() -> None:
     both = LabelCard(
         "nodule", calibrated_on=PHANTOM, thresholds=(Threshold(PHANTOM, 0.7), Threshold(REAL, 0.8))
@@ -75,4 +82,5 @@ def test_a_fitted_label_is_calibrated_and_its_sensitivity_comes_from_other_cases
     assert threshold.present is not None
     assert threshold.absent is not None
     assert threshold.absent <= threshold.present
+    assert threshold.absent <= 0.1
     assert judge(card, 0.0, PHANTOM, required_sensitivity=0.9).level == "absent"

@@ -36,6 +36,11 @@ BY_CATEGORY = frozenset(
 )
 _GRADES = tuple(Severity)
 UNLIKE = "measured in different units or ways"
+BACKWARDS = "the other study is not earlier"
+AMBIGUOUS = "more than one may be the same"
+DOUBTFUL = "uncertain at the earlier date"
+UNTOLD = "neither seen nor excluded at the earlier date"
+"""Why a finding is "not comparable": every comparison names what it rests on."""
 
 
 def mean_diameter_mm(finding: Finding) -> tuple[float, Measurement] | None:
@@ -98,7 +103,8 @@ def compare(
         prior_date: what the changes are dated against.
 
     A finding that cannot be paired with certainty (two candidates, an uncertain or unmeasured one, or
-    a prior that is not earlier) is "not comparable", never guessed.
+    a prior that is not earlier) is "not comparable" and says why, never guessed. One that is paired
+    takes the tracking UID of the earlier date: it is the same lesion.
     """
     backwards = prior_date is not None and current_date is not None and prior_date > current_date
     before = [f for f in prior if f.presence is Presence.PRESENT]
@@ -114,14 +120,18 @@ def compare(
             continue
         partners = next(pairs)
         unsure = len(partners) > 1 or any(wanted[j] > 1 for j in partners)
-        change = Change(ChangeKind.NOT_COMPARABLE, prior_date)
-        if not (backwards or unsure or any(matched(f, finding) for f in doubtful)):
-            if partners:
-                change = _changed(before[partners[0]], finding, prior_date)
-            elif any(_covers(f, finding) for f in absent_before):
-                # Not named then would be no proof that it was not there; said to be absent is.
-                change = Change(ChangeKind.NEW, prior_date, BY_PRESENCE)
-        out.append(replace(finding, change=change))
+        uid = finding.tracking_uid
+        change = Change(ChangeKind.NOT_COMPARABLE, prior_date, UNTOLD)
+        if backwards or unsure or any(matched(f, finding) for f in doubtful):
+            reason = BACKWARDS if backwards else AMBIGUOUS if unsure else DOUBTFUL
+            change = Change(ChangeKind.NOT_COMPARABLE, prior_date, reason)
+        elif partners:
+            change = _changed(before[partners[0]], finding, prior_date)
+            uid = before[partners[0]].tracking_uid or uid
+        elif any(_covers(f, finding) for f in absent_before):
+            # Not named then would be no proof that it was not there; said to be absent is.
+            change = Change(ChangeKind.NEW, prior_date, BY_PRESENCE)
+        out.append(replace(finding, change=change, tracking_uid=uid))
     absent = [f for f in current if f.presence is Presence.ABSENT]
     for j, finding in enumerate(before):
         if not backwards and not wanted[j] and any(_covers(f, finding) for f in absent):

@@ -13,12 +13,15 @@ from numpy.typing import ArrayLike
 
 from sagittal.measure.calibration import Platt, fit_platt
 from sagittal.measure.discrimination import at_threshold, threshold_for_sensitivity, threshold_for_specificity
-from sagittal.report.reading import certainty
+from sagittal.report.finding import Certainty
+from sagittal.report.reading import CERTAINTY_BANDS, certainty
 from sagittal.study.study import Study
 from sagittal.zoo.card import BranchCard, LabelCard, Threshold
 
 NOT_CALIBRATED = "not calibrated on this kind of image"
 ABSENCE_UNPROVEN = "absence not claimed: sensitivity not shown on this kind of image"
+UNLIKELY = next(edge for edge, word in CERTAINTY_BANDS if word is Certainty.LESS_LIKELY)
+"""A plain "no" is never said of what the house's scale would still call less likely (10 % and over)."""
 
 
 def domain_of(study: Study, branch: str) -> str:
@@ -58,7 +61,7 @@ def judge(label: LabelCard, probability: float, domain: str, *, required_sensiti
     shown, note = (probability, None) if known else (None, NOT_CALIBRATED)
     if threshold.present is not None and probability >= threshold.present:
         return Judgement("present", shown, note)
-    if threshold.absent is not None and probability < threshold.absent:
+    if threshold.absent is not None and probability < min(threshold.absent, UNLIKELY):
         proven = threshold.sensitivity is not None and threshold.sensitivity.low >= required_sensitivity
         if proven:
             return Judgement("absent", shown, note)
@@ -82,12 +85,13 @@ def fit_label(
         heldout: others, that the sensitivity written on the card is measured on, so that choosing
             and measuring never share a case.
         specificity: the lowest threshold with this specificity is where presence is stated.
-        required_sensitivity: the absence threshold aims half-way between it and 1.
+        required_sensitivity: the absence threshold aims half-way between it and 1, and is never above
+            what the house's scale calls unlikely.
     """
     truth, raw = np.asarray(fit[0]), np.asarray(fit[1], float)
     platt = fit_platt(truth, raw)
     probability = platt.apply(raw)
-    absent = threshold_for_sensitivity(truth, probability, (1 + required_sensitivity) / 2)
+    absent = min(threshold_for_sensitivity(truth, probability, (1 + required_sensitivity) / 2), UNLIKELY)
     # A finding that is less likely than not is never stated as present, however specific it is.
     present = max(threshold_for_specificity(truth, probability, specificity), absent, 0.5)
     measured = at_threshold(heldout[0], platt.apply(heldout[1]), absent).sensitivity
