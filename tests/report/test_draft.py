@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
-from sagittal.report.draft import NOTHING, ORIENTATION, draft, ordered
+from sagittal.report.draft import NO_POSITIVE, NONE_ASSESSED, NOTHING, ORIENTATION, draft, ordered
 from sagittal.report.finding import Certainty, Finding, Kind, Laterality, Measurement, Presence, Severity
 from sagittal.report.parse import parse
 from sagittal.report.reading import Reading, Refusal, Score, SeriesSummary, StudySummary
-from sagittal.report.report import SECTIONS, Report
+from sagittal.report.report import SECTIONS, Report, Sentence
 from sagittal.report.stated import IMAGE_SIDES, stated
 from sagittal.report.vocabulary import concept, observation, observations, site
 
@@ -45,6 +45,36 @@ def test_technique_comparison_and_indication_are_never_invented() -> None:
     assert full.section("indication").sentences[0].text == "First seizure."
     assert full.section("technique").sentences[0].text == "MR T1: 22 slices, 6.5 mm apart."
     assert full.section("comparison").sentences[0].text == "Compared with 2025-05-06."
+
+
+def test_a_prior_that_was_not_compared_is_named_with_the_reason() -> None:
+    report = draft(STUDY, (), not_compared=["Prior of 2025-05-06 not compared: unlike what was learnt"])
+    (said,) = report.section("comparison").sentences
+    assert said.text == "Prior of 2025-05-06 not compared: unlike what was learnt."
+
+
+def test_silence_after_looking_and_without_looking_are_different() -> None:
+    def impression(*scores: Score) -> Sentence:
+        return draft(STUDY, (), scores=scores).section("impression").sentences[0]
+
+    assert impression() == NONE_ASSESSED
+    assert impression(Score(concept("nodule"), "not assessed")) == NONE_ASSESSED
+    assert impression(Score(concept("nodule"), "less likely")) == NO_POSITIVE
+    assert not parse([NONE_ASSESSED, NO_POSITIVE])
+
+
+def test_an_unclaimed_absence_names_what_it_is_about() -> None:
+    scores = [Score(concept(k), "not assessed", note="absence not claimed: why") for k in ("mass", "cavity")]
+    said = [s.text for s in draft(STUDY, (), scores=scores).section("limitations").sentences]
+    assert "Absence not claimed: why (mass, cavity)." in said
+
+
+def test_a_film_without_orientation_says_so_whatever_was_found() -> None:
+    film = SeriesSummary("1.1", "DX", "film", (256, 256), None, "not stated", "arbitrary")
+    said = [
+        s.text for s in draft(StudySummary("1", "P", series=(film,)), ()).section("limitations").sentences
+    ]
+    assert f"{ORIENTATION}." in said
 
 
 @settings(

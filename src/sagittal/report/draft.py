@@ -79,6 +79,7 @@ def draft(
     *,
     indication: str = "",
     prior_dates: Sequence[date | None] = (),
+    not_compared: Sequence[str] = (),
     scores: Sequence[Score] = (),
     refusals: Sequence[Refusal] = (),
     measured: Sequence[Sentence] = (),
@@ -90,6 +91,7 @@ def draft(
     Args:
         indication: from the request; empty: "Not stated."
         prior_dates: of the studies compared with; empty: "None available."
+        not_compared: priors that are there and could not be compared with, each with the reason.
         scores: what was scored; those with no finding to their name are "not assessed".
         refusals: series and models that could not be used; each becomes a limitation.
         measured: sentences about what was measured or drawn without being a finding (volumes).
@@ -100,15 +102,16 @@ def draft(
     told = [f for f in ordered(findings) if f.presence is not Presence.NOT_ASSESSED]
     seen = [f for f in told if observation(f.observation.key).kind is Kind.OBSERVATION]
     inferred = [f for f in told if observation(f.observation.key).kind is Kind.INFERENCE]
-    if any(f.laterality in IMAGE_SIDES for f in findings):
+    unoriented = any(series.orientation == "not stated" for series in study.series)
+    if unoriented or any(f.laterality in IMAGE_SIDES for f in findings):
         notes = (ORIENTATION, *notes)
     limits = _limitations(study, scores, refusals, notes)
     sections = (
         Section("indication", (Sentence(_ended(indication) if indication else "Not stated."),)),
         Section("technique", _technique(study)),
-        Section("comparison", (_comparison(prior_dates),)),
+        Section("comparison", _comparison(prior_dates, not_compared)),
         Section("findings", (*map(_sentence, seen), *measured) or (NOTHING,)),
-        Section("impression", _impression(seen, inferred)),
+        Section("impression", _impression(seen, inferred) or (_silence(told, scores),)),
         Section(
             "limitations", tuple(Sentence(_ended(limit.text)) for limit in limits) or (Sentence("None."),)
         ),
@@ -118,6 +121,8 @@ def draft(
 
 
 ORIENTATION = "Orientation not stated: sides are those of the image, not of the patient"
+NO_POSITIVE = Sentence("The model states no positive finding. This does not exclude disease.")
+NONE_ASSESSED = Sentence("The model assessed no finding on this study. This does not exclude disease.")
 NOTHING = Sentence("The model states no finding; see limitations and what was not assessed.")
 
 
@@ -145,11 +150,10 @@ def _technique(study: StudySummary) -> tuple[Sentence, ...]:
     return tuple(lines) or (Sentence("Not stated."),)
 
 
-def _comparison(dates: Sequence[date | None]) -> Sentence:
-    if not dates:
-        return Sentence("None available.")
+def _comparison(dates: Sequence[date | None], not_compared: Sequence[str]) -> tuple[Sentence, ...]:
     said = [d.isoformat() if d else "a study without a date" for d in dates]
-    return Sentence(_ended(f"Compared with {', '.join(said)}"))
+    compared = (Sentence(_ended(f"Compared with {', '.join(said)}")),) if said else ()
+    return (*compared, *(Sentence(_ended(text)) for text in not_compared)) or (Sentence("None available."),)
 
 
 def _impression(seen: Sequence[Finding], inferred: Sequence[Finding]) -> tuple[Sentence, ...]:
@@ -169,9 +173,13 @@ def _impression(seen: Sequence[Finding], inferred: Sequence[Finding]) -> tuple[S
     positive = [f for f in seen if f.presence is not Presence.ABSENT or _resolved(f)]
     for finding in positive[:IMPRESSIONS]:
         lines.append(_sentence(finding))
-    if not lines:
-        return (Sentence("The model states no positive finding. This does not exclude disease."),)
     return tuple(lines)
+
+
+def _silence(told: Sequence[Finding], scores: Sequence[Score]) -> Sentence:
+    """The impression where nothing positive is stated: looked for and not found, or not looked for."""
+    looked = told or any(score.level != "not assessed" for score in scores)
+    return NO_POSITIVE if looked else NONE_ASSESSED
 
 
 def _plain(finding: Finding) -> bool:
@@ -196,7 +204,9 @@ def _limitations(
     said += [Limitation(problem) for problem in study.problems]
     said += [Limitation(f"{key} {value}: stated by user") for key, value in study.stated.items()]
     for note in dict.fromkeys(score.note for score in scores if score.note):
-        said.append(Limitation(f"Scores are {note}" if note.startswith("not ") else note))
+        terms = dict.fromkeys(observation(s.observation.key).term for s in scores if s.note == note)
+        whole = f"{note[0].upper()}{note[1:]} ({', '.join(terms)})"
+        said.append(Limitation(f"Scores are {note}" if note.startswith("not ") else whole))
     said += [Limitation(note) for note in notes]
     return tuple(dict.fromkeys(said))
 

@@ -15,11 +15,13 @@ from sagittal.study.geometry import Geometry, Plane
 from sagittal.study.study import Series, Study
 from sagittal.study.uid import derived_uid
 from sagittal.study.volume import Volume
+from sagittal.tasks.anatomy import plausible_lungs
 from sagittal.tasks.localise import Lesion, diameter, lesions, side, volume
 from sagittal.zoo.calibrator import domain_of, judge
 from sagittal.zoo.capability import Inference
 from sagittal.zoo.card import BranchCard
 
+NOT_IN_VIEW = "absence not claimed: the lungs were not found whole on the image"
 SMALLEST_MM = 4.0
 """Pieces of a mask below this equivalent diameter are not lesions of their own."""
 SIZED = ("nodule", "mass", "intra_axial_mass", "acute_infarct", "white_matter_hyperintensity")
@@ -55,12 +57,15 @@ def interpret(
     """
     domain = domain_of(study, inference.scores.branch)
     drawn = inference.masks.masks
+    whole = in_view(drawn)
     scores, findings, masks = [], [], {}
     concepts: dict[str, Concept] = {}
     for label in card.labels:
         entry = observation(label.observation)
         p = inference.scores.calibrated[label.observation]
         said = judge(label, p, domain, required_sensitivity=required_sensitivity)
+        if said.level == "absent" and not whole:
+            said = replace(said, level="not assessed", note=NOT_IN_VIEW)
         scores.append(
             Score(entry.concept, said.level, said.probability, label.calibrated_on, series.uid, said.note)
         )
@@ -78,7 +83,7 @@ def interpret(
             evidence=Evidence(series_uid=series.uid),
         )
         if presence is Presence.ABSENT:
-            findings.append(_tracked(base, study, entry.key, 0))
+            findings.append(_tracked(base, study, series, 0))
             continue
         placed = _placed(base, study, series, drawn)
         for number, (finding, lesion) in enumerate(placed, 1):
@@ -86,7 +91,7 @@ def interpret(
             if lesion is not None and finding.evidence is not None:
                 masks[name], concepts[name] = lesion.mask, entry.concept
                 finding = replace(finding, evidence=replace(finding.evidence, mask=name))
-            findings.append(_tracked(finding, study, entry.key, number))
+            findings.append(_tracked(finding, study, series, number))
     return Interpreted(tuple(scores), tuple(findings), masks, concepts)
 
 
@@ -100,12 +105,18 @@ def _presence(level: str) -> tuple[Presence | None, Certainty | None]:
     return None, None
 
 
-def _tracked(finding: Finding, study: Study, key: str, number: int) -> Finding:
-    entry = observation(key)
+def _tracked(finding: Finding, study: Study, series: Series, number: int) -> Finding:
+    """With its UID: two films of one study each have their own findings."""
+    entry = observation(finding.observation.key)
+    uid = derived_uid("finding", study.uid, series.uid, entry.key, str(number))
     actionable = entry.actionable if finding.presence is Presence.PRESENT else None
-    return replace(
-        finding, tracking_uid=derived_uid("finding", study.uid, key, str(number)), actionable=actionable
-    )
+    return replace(finding, tracking_uid=uid, actionable=actionable)
+
+
+def in_view(drawn: Mapping[str, Volume]) -> bool:
+    """Whether the region that absence would be claimed of is on the image: both lungs, where the model
+    draws lungs, in a possible shape and place."""
+    return not {"lung_right", "lung_left"} <= set(drawn) or bool(plausible_lungs(drawn))
 
 
 def _placed(
@@ -210,7 +221,7 @@ def _heart(base: Finding, study: Study, series: Series, drawn: Mapping[str, Volu
         evidence = Evidence(series_uid=series.uid, mask="heart", box_index=piece.box_index)
     ratio = cardiothoracic_ratio(drawn)
     adult = study.patient.age_years is not None and study.patient.age_years >= ADULT_YEARS
-    measurable = series.view == "PA" and series.position == "ERECT" and adult and ratio is not None
+    measurable = series.view == "PA" and series.position == "ERECT" and adult and in_view(drawn)
     measurements: tuple[Measurement, ...] = ()
     if measurable and ratio is not None:
         measurements = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,8 @@ from sagittal.report.reading import (
     Status,
 )
 from sagittal.report.report import Report, Sentence
-from sagittal.study.geometry import Geometry
+from sagittal.report.vocabulary import concept
+from sagittal.study.geometry import Geometry, Plane
 from sagittal.study.study import Series, Study
 from sagittal.study.summary import summarise
 from sagittal.study.uid import derived_uid
@@ -46,6 +47,10 @@ from sagittal.zoo.ours import inputs
 
 HELPERS = ("deepbet",)
 """Models with one narrow job that read beside the chosen one, where they are installed."""
+
+
+UNKNOWN_MODALITY = "OT"
+"""What pictures and NIfTI have until the user states more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +74,7 @@ class _Found:
 
     scores: list[Score]
     findings: list[Finding]
+    unread: list[Score]
     refusals: list[Refusal]
     masks: dict[str, Volume]
     summaries: list[MaskSummary]
@@ -98,24 +104,17 @@ def read(
         study = replace(study, priors=(prior, *study.priors))
     with metered() as meter:
         found = _look(study, model, device)
-        findings = found.findings
-        dates = []
-        if study.priors and findings:
-            earlier = max(study.priors, key=lambda p: str(p.date or ""))
-            before = _look(earlier, model, device)
-            dates.append(earlier.date)
-            if before.findings or not before.refusals:
-                findings = list(
-                    compare(before.findings, findings, prior_date=earlier.date, current_date=study.date)
-                )
+        findings, dates, not_compared = _compared(study, found.findings, model, device)
     summary = summarise(study)
+    scores = (*found.scores, *found.unread)
     nothing = not found.scores and not found.masks
     report = draft(
         summary,
         findings,
         indication=study.context.indication,
         prior_dates=dates,
-        scores=found.scores,
+        not_compared=not_compared,
+        scores=scores,
         refusals=found.refusals,
         measured=found.measured,
     )
@@ -126,7 +125,7 @@ def read(
         status=Status.REFUSED if nothing else Status.DRAFT,
         study=summary,
         models=tuple(found.models.values()),
-        scores=tuple(found.scores),
+        scores=scores,
         findings=tuple(findings),
         refusals=tuple(found.refusals),
         report=report,
@@ -143,6 +142,25 @@ def read(
         masks=tuple(found.summaries),
     )
     return Read(reading, found.masks, study)
+
+
+def _compared(
+    study: Study, findings: list[Finding], model: str, device: str
+) -> tuple[list[Finding], list[date | None], list[str]]:
+    """The findings with their change since the latest prior, the dates compared with, and why a prior
+    that is there was not compared."""
+    if not study.priors:
+        return findings, [], []
+    earlier = max(study.priors, key=lambda p: str(p.date or ""))
+    named = f"Prior of {earlier.date.isoformat() if earlier.date else 'unknown date'} not compared"
+    if not findings:
+        return findings, [], [f"{named}: no finding is stated on this study"]
+    before = _look(earlier, model, device)
+    if not before.scores:
+        reasons = "; ".join(dict.fromkeys(refusal.reason for refusal in before.refusals))
+        return findings, [], [f"{named}: {reasons or 'nothing in it could be read'}"]
+    changed = compare(before.findings, findings, prior_date=earlier.date, current_date=study.date)
+    return list(changed), [earlier.date], []
 
 
 def redraft(study: Study, reading: Reading) -> Report:
@@ -177,8 +195,9 @@ def versions() -> dict[str, str]:
 
 
 def _look(study: Study, model: str, device: str) -> _Found:
-    found = _Found([], [], [], {}, [], [], {})
+    found = _Found([], [], [], [], {}, [], [], {})
     taken: set[str] = set()
+    helped: set[str] = set()
     chosen = cached(model, device)
     loaded = [chosen, *(helper for name in HELPERS if (helper := _helper(name, device)) is not None)]
     for one in loaded:
@@ -188,18 +207,21 @@ def _look(study: Study, model: str, device: str) -> _Found:
                 continue
             for group in inputs(study, card.input):
                 if _use(one, branch, card, study, group, found):
-                    taken.update(series.uid for series in group)
+                    (taken if one is chosen else helped).update(series.uid for series in group)
     refused = {r.series_uid for r in found.refusals}
     for series in study.series:
         if series.uid not in taken | refused:
-            found.refusals.append(Refusal(chosen.card.name, series.uid, _why_not(series, study, chosen)))
+            reason = _why_not(series, study, chosen, helped=series.uid in helped)
+            found.refusals.append(Refusal(chosen.card.name, series.uid, reason))
     return found
 
 
-def _why_not(series: Series, study: Study, model: Loaded) -> str:
-    """Why no branch was even offered this series."""
+def _why_not(series: Series, study: Study, model: Loaded, *, helped: bool) -> str:
+    """Why no branch was even offered this series; ``helped``: a helper measured something on it."""
     if not series.readable:
         return "; ".join(series.problems)
+    if series.modality == UNKNOWN_MODALITY:
+        return "the file does not say its modality; state it with --assume modality=...,body_part=..."
     for name, card in model.card.branches.items():
         wanted = card.input.sequence
         if card.labels and wanted and series.modality in card.input.modality:
@@ -207,7 +229,7 @@ def _why_not(series: Series, study: Study, model: Loaded) -> str:
             missing = [sequence for sequence in wanted if sequence not in there]
             if missing:
                 return f"{name} reads {', '.join(wanted)} together; this study has no {', '.join(missing)}"
-    return "no model here reads this kind of series"
+    return f"no model here {'looks for findings on' if helped else 'reads'} this kind of series"
 
 
 def _helper(name: str, device: str) -> Loaded | None:
@@ -228,14 +250,14 @@ def _use(
         elif isinstance(one, Segments):
             drawn = one.segment(study, group, branch=branch).masks
             _note(one, found)
-            return _keep_anatomy(one, study, first, drawn, found)
+            return bool(_keep_anatomy(one, first, drawn, found))
         else:
             return False
     except Refused as refusal:
         found.refusals.append(Refusal(one.card.name, first.uid, str(refusal)))
         return False
     _note(one, found)
-    shown = _keep_anatomy(one, study, first, inference.masks.masks, found)
+    shown = _keep_anatomy(one, first, inference.masks.masks, found)
     distance = inference.scores.distance
     if distance is not None and not distance.ok:
         found.refusals.append(
@@ -247,8 +269,10 @@ def _use(
                 round(distance.threshold, 3),
             )
         )
-        return shown
-    _keep_findings(one, branch, card, study, first, inference, found)
+        labels = [concept(label.observation) for label in card.labels]
+        found.unread += [Score(label, "not assessed", series_uid=first.uid) for label in labels]
+        return bool(shown)
+    _keep_findings(one, card, study, first, inference, shown, found)
     return True
 
 
@@ -259,13 +283,14 @@ def _note(one: Loaded, found: _Found) -> None:
 
 def _keep_findings(
     one: Loaded,
-    branch: str,
     card: BranchCard,
     study: Study,
     first: Series,
     inference: Inference,
+    names: dict[str, str],
     found: _Found,
 ) -> None:
+    """``names``: mask names of the model -> of the reading, for the anatomy already kept."""
     said = interpret(
         study,
         first,
@@ -275,31 +300,46 @@ def _keep_findings(
         required_sensitivity=one.card.required_sensitivity,
     )
     found.scores += said.scores
-    found.findings += said.findings
-    for name, mask in said.masks.items():
-        _keep_mask(one, first, name, mask, said.concepts.get(name), found)
+    kept = {n: _keep_mask(one, first, n, m, said.concepts.get(n), found) for n, m in said.masks.items()}
+    names = names | {name: summary.name for name, summary in kept.items()}
+    found.findings += [_resting_on(finding, names) for finding in said.findings]
 
 
-def _keep_anatomy(
-    one: Loaded, study: Study, series: Series, drawn: Mapping[str, Volume], found: _Found
-) -> bool:
-    """Keep masks of anatomy where they look like anatomy; say a brain's volume."""
+def _resting_on(finding: Finding, names: Mapping[str, str]) -> Finding:
+    """The finding with its mask under the name the reading keeps it by; none where it was not kept."""
+    if finding.evidence is None or finding.evidence.mask is None:
+        return finding
+    return replace(finding, evidence=replace(finding.evidence, mask=names.get(finding.evidence.mask)))
+
+
+def _keep_anatomy(one: Loaded, series: Series, drawn: Mapping[str, Volume], found: _Found) -> dict[str, str]:
+    """Keep masks of anatomy where they look like anatomy, and say a brain's volume.
+
+    Returns:
+        The model's names of what was kept -> the names in the reading.
+    """
     kept = plausible_lungs(drawn) | {n: m for n, m in drawn.items() if n == "brain" and m.voxels.any()}
     if "lung_right" in kept and "heart" in drawn and drawn["heart"].voxels.any():
         kept["heart"] = drawn["heart"]
+    names = {}
     for name, mask in kept.items():
-        ml = _keep_mask(one, series, name, mask, None, found)
-        if name == "brain" and ml is not None:
-            text = f"Brain volume {ml:.0f} mL on {series.description or series.uid} ({one.card.name})."
+        summary = _keep_mask(one, series, name, mask, None, found)
+        names[name] = summary.name
+        if name == "brain" and summary.volume_ml is not None:
+            where = series.description or series.uid
+            text = f"Brain volume {summary.volume_ml:.0f} mL on {where} ({one.card.name})."
             found.measured.append(Sentence(text))
-    if "lung_right" in kept and not isinstance(series.geometry, Geometry):
-        found.measured.append(Sentence(f"Lung fields were outlined on the film ({one.card.name})."))
-    return bool(kept)
+    if "lung_right" in kept and isinstance(series.geometry, Plane):
+        text = f"Lung fields were outlined on the film ({one.card.name})"
+        if series.geometry.right_is_image_left is None:
+            text += ", named as on a film hung with the right on the image left"
+        found.measured.append(Sentence(f"{text}."))
+    return names
 
 
 def _keep_mask(
     one: Loaded, series: Series, name: str, mask: Volume, of: Concept | None, found: _Found
-) -> float | None:
+) -> MaskSummary:
     # Two T1 series each have a brain; the second mask gets a number.
     unique, number = name, 2
     while unique in found.masks:
@@ -309,7 +349,7 @@ def _keep_mask(
         ml = round(float(np.count_nonzero(mask.voxels)) * mask.voxel_ml, 2)
     found.masks[unique] = mask
     found.summaries.append(MaskSummary(unique, series.uid, of, ml, one.card.name))
-    return ml
+    return found.summaries[-1]
 
 
 def write(study: Study, reading: Reading, masks: Mapping[str, NDArray[np.bool_]], out: Path) -> list[Path]:
