@@ -178,3 +178,35 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.nii.gz"]
     with pytest.raises(BadInput, match="cannot be written"):
         write_nifti(tmp_path / "no" / "p.nii.gz", volume)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64"])
+def test_large_integers_do_not_wrap(tmp_path: Path, kind: str) -> None:
+    voxels = np.arange(24, dtype=kind).reshape(2, 3, 4) + np.array(2**40, kind)
+    path = write_nifti(tmp_path / "x.nii.gz", Volume(voxels, Geometry.from_spacing((1, 1, 1))))
+    assert (voxels == np.asarray(nib.load(path).dataobj).T).all()
+
+
+def test_what_overflows_single_precision_is_not_finite(tmp_path: Path, recwarn: Any) -> None:
+    path = tmp_path / "x.nii"
+    nib.Nifti1Image(np.full((3, 4, 5), 1e300), np.eye(4)).to_filename(path)
+    with pytest.raises(BadInput, match="not finite"):
+        open_study(path)
+    assert not recwarn.list
+
+
+def test_a_sheared_grid_claims_no_qform(tmp_path: Path) -> None:
+    affine = np.array(Geometry.from_spacing((5, 1, 1)).affine)
+    affine[:3, 0] = (0, 1.3, 4.8)
+    voxels = np.ones((3, 4, 5), np.int16)
+    path = write_nifti(tmp_path / "x.nii", Volume(voxels, Geometry(affine)))
+    header = nib.load(path).header
+    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 0)
+    (series,) = open_study(path).series
+    assert series.geometry == Geometry(affine)
+    assert not series.problems
+
+
+def test_a_name_too_long_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="too long"):
+        write_nifti(tmp_path / ("x" * 300 + ".nii"), Volume(np.ones((2, 2, 2)), Geometry(np.eye(4))))

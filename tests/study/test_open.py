@@ -303,3 +303,17 @@ def test_context_may_be_an_object_and_the_study_is_found_again(tmp_path: Path) -
     path = image(tmp_path)
     assert open_study(path).uid == open_study(path).uid
     assert open_study(path).path == str(path)
+
+
+def test_a_path_no_system_takes_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="too long"):
+        open_study("x" * 5000)
+
+
+def test_a_zip_among_other_files_is_named(tmp_path: Path) -> None:
+    Image.new("L", (8, 9), 3).save(tmp_path / "film.png")
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(tmp_path / "film.png", "film.png")
+    study = open_study(tmp_path)
+    assert len(study.series) == 1
+    assert any("more.zip" in problem for problem in study.problems)

@@ -74,3 +74,12 @@ def test_every_real_film_opens(shared_data: Path) -> None:
             assert series.shape == oracle.size[::-1]
     grey = only(paths[0]).volume
     assert grey.voxels.dtype == np.uint8
+
+
+def test_damage_before_the_end_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + bytes(50) + data[250:])
+    with pytest.raises(BadInput, match=r"damaged|decoded"):
+        _ = open_study(path).series[0].volume

@@ -137,7 +137,11 @@ def find(path: Path) -> Found:
     Raises:
         BadInput: the path does not exist, is empty, or is beyond a bound of `limits`.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror})") from None
+    if not there:
         raise BadInput(f"{path} does not exist", "a DICOM folder, file or zip, a NIfTI file, PNG or JPEG")
     problems: list[str] = []
     # Voxels are decoded later, when the current folder may be another one.
@@ -157,7 +161,10 @@ def find(path: Path) -> Found:
         except OSError as error:
             problems.append(f"{source.name} cannot be read ({error.strerror})")
             continue
-        by_kind.setdefault(sniff(head, source.name), []).append(source)
+        kind = sniff(head, source.name)
+        by_kind.setdefault(kind, []).append(source)
+        if kind == "zip":
+            problems.append(f"{source.name} is a zip among other files and was left out")
     return Found(by_kind, problems)
 
 

@@ -6,6 +6,7 @@ LPS affine. Source: nifti1.h (nifti.nimh.nih.gov), Analyze 7.5.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -202,15 +203,16 @@ def _array(data: bytes, parsed: _Parsed, source: Source) -> NDArray[Any]:
         )
     values = np.frombuffer(data, dtype, count, offset).reshape(parsed.shape)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    native = dtype.newbyteorder("=")
-    if not np.isfinite(slope) or not np.isfinite(intercept) or slope == 0 or (slope, intercept) == (1.0, 0.0):
-        return values.astype(native)
-    return (values.astype(np.float64) * slope + intercept).astype(np.float32)
+    plain = not np.isfinite(slope) or not np.isfinite(intercept) or slope == 0 or (slope, intercept) == (1, 0)
+    if plain and (dtype.kind != "f" or dtype.itemsize <= 4):
+        return values.astype(dtype.newbyteorder("="))
+    # What single precision cannot hold becomes infinite here, and is refused as such.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (values if plain else values.astype(np.float64) * slope + intercept).astype(np.float32)
 
 
 def _voxels(source: Source, parsed: _Parsed) -> NDArray[Any]:
-    values = _array(_bytes(source, limits.MAX_FILE_BYTES), parsed, source)
-    return values.astype(np.float32) if values.dtype == np.float64 else values
+    return _array(_bytes(source, limits.MAX_FILE_BYTES), parsed, source)
 
 
 def _sidecar(source: Source) -> dict[str, Any]:
@@ -259,6 +261,11 @@ def _acquisition(sidecar: dict[str, Any], description: str, modality: str) -> Ac
     )
 
 
+def _sheared(affine: NDArray[np.float64]) -> bool:
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3)
+
+
 def write_nifti(path: Path, volume: Volume) -> Path:
     """Write a volume as NIfTI-1, gzipped where the name ends in .gz; written whole or not at all.
 
@@ -267,7 +274,7 @@ def write_nifti(path: Path, volume: Volume) -> Path:
     voxels = volume.voxels
     if voxels.dtype == np.bool_:
         voxels = voxels.astype(np.uint8)
-    elif voxels.dtype == np.int64:
+    elif voxels.dtype == np.int64 and abs(voxels).max(initial=0) < 2**31:
         voxels = voxels.astype(np.int32)
     elif voxels.dtype in (np.float64, np.float16):
         voxels = voxels.astype(np.float32)
@@ -280,9 +287,10 @@ def write_nifti(path: Path, volume: Volume) -> Path:
         a = volume.geometry.affine
         affine = _TO_LPS @ np.column_stack([a[:, 2], a[:, 1], a[:, 0], a[:, 3]])
         code = 1
-    image = _nib.Nifti1Image(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine)
+    image = _nib.Nifti1Image(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine, dtype=voxels.dtype)
     image.set_sform(affine, code=code or 2)
-    image.set_qform(affine, code=code)
+    # A qform cannot hold the shear of a tilted gantry: it is then marked as not to be used.
+    image.set_qform(affine, code=0 if _sheared(affine) else code)
     image.header.set_xyzt_units("mm")
     path = Path(path)
     name = path.name
@@ -292,6 +300,7 @@ def write_nifti(path: Path, volume: Volume) -> Path:
         image.to_filename(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise BadInput(f"{path} cannot be written ({error.strerror})", fix="choose another place") from None
     return path

@@ -45,8 +45,8 @@ def open_study(
     """
     path = Path(path)
     stated = parse_assume(assume)
-    known = _context(path, context)
     found = find(path)
+    known = _context(path, context)
     study = _from_dicom(found) if found.of("dicom") else _from_files(found, path)
     study = replace(
         study,

@@ -44,9 +44,10 @@ def read_picture(source: Source) -> Series:
             problems.append("several frames: the first is read")
         if image.mode not in _GREY and not (image.mode == "P" and _grey_palette(image)):
             problems.append("colour picture: its luminance is read")
-        if image.getexif().get(0x0112, 1) not in (0, 1):
+        turn = _turn(image, source)
+        if turn not in (0, 1):
             problems.append("turned as its EXIF orientation says")
-            if image.getexif()[0x0112] >= 5:
+            if turn >= 5:
                 width, height = height, width
     plane = Plane()
 
@@ -79,6 +80,16 @@ def _opened(data: bytes, source: Source) -> Image.Image:
             return Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"{source.name} is not a PNG or JPEG that can be read ({error})") from None
+
+
+def _turn(image: Image.Image, source: Source) -> int:
+    """The EXIF orientation, 1 to 8; for a PNG this decodes the picture, which may be damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(image.getexif().get(0x0112, 1))
+    except (OSError, ValueError, SyntaxError, TypeError) as error:
+        raise BadInput(f"{source.name} is damaged ({error})", "a whole PNG or JPEG") from None
 
 
 def _grey_palette(image: Image.Image) -> bool:

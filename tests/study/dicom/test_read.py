@@ -316,3 +316,36 @@ def test_voxels_are_decoded_only_when_asked_for(ct_folder: Path) -> None:
     assert series.shape == (6, 12, 10)
     with pytest.raises(BadInput, match="cannot be decoded"):
         _ = series.volume
+
+
+def test_a_localiser_among_the_slices_is_kept_out(ct_folder: Path, edit: Any) -> None:
+    paths = sorted(ct_folder.glob("*.dcm"))
+    for path in (paths[0], paths[-1]):
+        edit(path, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    volume, scout = sorted(open_study(ct_folder).series, key=lambda one: not one.readable)
+    assert (volume.shape[0], volume.readable) == (4, True)
+    assert not scout.readable
+    assert "localiser: kept out of volumes" in scout.problems
+
+
+def test_several_frames_of_reference_are_said(ct_folder: Path, edit: Any) -> None:
+    edit(sorted(ct_folder.glob("*.dcm"))[0], FrameOfReferenceUID="1.2.3")
+    (series,) = open_study(ct_folder).series
+    assert "the slices name 2 frames of reference: their places may not be comparable" in series.problems
+
+
+def test_two_names_under_one_id_are_said(ct_folder: Path, edit: Any) -> None:
+    paths = sorted(ct_folder.glob("*.dcm"))
+    edit(paths[0], PatientName="DOE^JO^")
+    assert not open_study(ct_folder).problems
+    edit(paths[0], PatientName="Poe^Edgar")
+    (problem,) = open_study(ct_folder).problems
+    assert "names" in problem
+    assert "Poe" not in problem
+
+
+def test_a_rescale_beyond_numbers_is_bad_input(ct_folder: Path, edit: Any, recwarn: Any) -> None:
+    edit(sorted(ct_folder.glob("*.dcm"))[0], RescaleSlope="1e40")
+    with pytest.raises(BadInput, match="not finite"):
+        _ = open_study(ct_folder).series[0].volume
+    assert not recwarn.list

@@ -51,7 +51,10 @@ def voxels(frames: Sequence[Frame], meaning: Meaning, flat: bool = False) -> NDA
         part = list(group)
         stored = _grey(decode(part[0].source, [frame.index for frame in part], part[0].frames), part[0])
         for values, frame in zip(stored, part, strict=True):
-            out[at] = _real(values, frame, meaning)
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[at] = _real(values, frame, meaning)
+            if out.dtype.kind == "f" and not np.isfinite(out[at]).all():
+                raise BadInput(f"{frame.source.name} has voxels that are not finite", "numbers")
             at += 1
     return out[0] if flat else out
 

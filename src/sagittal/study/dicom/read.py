@@ -131,8 +131,15 @@ def one_patient(headers: list[Header], problems: list[str]) -> None:
         raise BadInput(
             f"the files are of {len(known)} different patients", "one patient", "open one folder a patient"
         )
+    if len({_letters(string(header.ds, "PatientName")) for header in headers} - {""}) > 1:
+        problems.append("the files carry several patient names under one ID")
     if known and nameless:
         problems.append(f"{nameless} files name no patient and were taken as of this one")
+
+
+def _letters(name: str) -> str:
+    """A name without what writers of DICOM add or leave out."""
+    return "".join(c for c in name.upper() if c.isalnum())
 
 
 def _study(uid: str, images: list[Header], others: list[Header]) -> Study:
@@ -204,19 +211,21 @@ def _instance(header: Header) -> Instance:
 def _series(uid: str, headers: list[Header], problems: list[str]) -> list[Series]:
     """The images of one DICOM series: as many `Series` as it holds grids and single pictures."""
     by_source = {id(header.source): header for header in headers}
-    placed: list[Frame] = []
+    placed: dict[bool, list[Frame]] = {False: [], True: []}
     loose: list[Header] = []
     for header in headers:
         frames = frames_of(header.ds, header.source)
         captured = string(header.ds, "SOPClassUID").startswith(SECONDARY_CAPTURE)
         modality = string(header.ds, "Modality")
         if all(f.placed for f in frames) and not captured and modality in _VOLUMES:
-            placed.extend(frames)
+            placed[describe.is_localiser(header.ds, _description(header.ds))].extend(frames)
         else:
             loose.append(header)
     found: list[Series] = []
-    for stack in stacks(placed):
-        found.append(_volume(uid, stack, by_source[id(stack.frames[0].source)].ds))
+    for localiser, frames in placed.items():
+        for stack in stacks(frames):
+            held = [by_source[id(frame.source)].ds for frame in stack.frames]
+            found.append(_volume(uid, stack, held, localiser))
     for header in loose:
         found.append(_picture(uid, header))
     found.sort(key=lambda one: (-int(np.prod(one.shape)), one.description, one.instances[0].sop_instance_uid))
@@ -236,13 +245,17 @@ def _description(ds: Dataset) -> str:
     return string(ds, "SeriesDescription")
 
 
-def _volume(uid: str, stack: Stack, ds: Dataset) -> Series:
-    frames, problems = stack.frames, list(stack.problems)
+def _volume(uid: str, stack: Stack, held: list[Dataset], localiser: bool) -> Series:
+    ds, frames, problems = held[0], stack.frames, list(stack.problems)
     description = _description(ds)
     label = f"{description} ({stack.label})" if stack.label else description
-    localiser = describe.is_localiser(ds, description)
     if localiser:
         problems.append("localiser: kept out of volumes")
+    references = {string(one, "FrameOfReferenceUID") for one in held} - {""}
+    if len(references) > 1:
+        problems.append(
+            f"the slices name {len(references)} frames of reference: their places may not be comparable"
+        )
     factor, unit = _unit(ds, frames, problems)
     bits, signed = describe.bits(ds)
     inverted = string(ds, "PhotometricInterpretation") == "MONOCHROME1" and unit == "arbitrary"
