@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from sagittal.cli.common import complain
 from sagittal.errors import Refused, SagittalError
 from sagittal.version import __version__
 
@@ -78,8 +80,14 @@ def _root(
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"sagittal: {' '.join(message.split())}\n")
+    complain(message)
     return code
+
+
+def _usage(error: Any) -> str:
+    """What was wrong with the words, and whose help says what is right."""
+    command = getattr(getattr(error, "ctx", None), "command_path", "sagittal")
+    return f"{error.format_message().rstrip('.')}. Try: {command} --help"
 
 
 def run(arguments: list[str]) -> int:
@@ -103,7 +111,7 @@ def run(arguments: list[str]) -> int:
             return _fail("stopped", 130)
         # Typer may carry its own copy of click, so usage errors are known by what they offer.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-            return _fail(f"{error.format_message()} Try: sagittal --help", 2)
+            return _fail(_usage(error), 2)
         if os.environ.get("SAGITTAL_DEBUG"):
             traceback.print_exc()
         return _fail(
@@ -115,4 +123,8 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the ``sagittal`` command."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the terminal's language; a file name that is no text must not end in a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from sagittal.cli.common import Json, Quiet, emit
+from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, emit
 from sagittal.errors import BadInput
 from sagittal.study.dicom.mask import NamedMask, read_masks
 from sagittal.study.nifti import write_nifti
@@ -24,10 +24,13 @@ def convert(
     mask: Annotated[bool, typer.Option("--mask", help="The RTSTRUCT or SEG, on its image's grid.")] = False,
     json: Json = False,
     quiet: Quiet = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
 ) -> None:
     """An image, or the mask drawn on it, as NIfTI."""
     if not out.name.lower().endswith((".nii", ".nii.gz")):
         raise BadInput(f"{out} is not a NIfTI name", "OUT.nii.gz or OUT.nii")
+    check_out(out)
     study = open_study(path)
     if mask:
         document = _mask(read_masks(study, _named(study, series) if series else None), out)
@@ -44,6 +47,9 @@ def _named(study: Study, name: str | None) -> Series:
     if name is None:
         if len(readable) == 1:
             return readable[0]
+        if len(study.series) == 1:
+            # Decoding it says why it cannot be read.
+            return study.series[0]
         what = f"{study.path} holds {len(readable)} series that can be converted"
     else:
         found = [one for one in study.series if name in (one.uid, one.description)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sagittal.cli.common import Json, Quiet, emit
+from sagittal.cli.common import Device, Json, Quiet, Seed, emit
 from sagittal.report.codec import to_json
 from sagittal.study.open import open_study
 from sagittal.study.study import Series, Study
@@ -21,6 +21,8 @@ def inspect(
     assume: Annotated[str | None, typer.Option(help="What the files do not say: K=V,K=V.")] = None,
     json: Json = False,
     quiet: Quiet = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
 ) -> None:
     """What is in this study: series, geometry, problems."""
     study = open_study(path, prior=prior, context=context, assume=assume)

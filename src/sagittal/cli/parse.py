@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sagittal.cli.common import Json, Quiet, emit, progress
+from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, emit, progress
 from sagittal.errors import BadInput
 from sagittal.report.codec import to_json
 from sagittal.report.labels import LABEL_SETS, LabelSet, text_labels
@@ -30,6 +30,8 @@ def parse(
     out: Annotated[Path | None, typer.Option(help="Write JSON lines here, one a report.")] = None,
     json: Json = False,
     quiet: Quiet = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
 ) -> None:
     """Report text into findings.
 
@@ -37,6 +39,8 @@ def parse(
     """
     if labels is not None and labels not in LABEL_SETS:
         raise BadInput(f"--labels {labels} is not a label set", f"one of {', '.join(LABEL_SETS)}")
+    if out is not None:
+        check_out(out)
     text = _read(path)
     texts = _rows(path, text, column) if path.suffix.lower() == ".csv" or column else [text]
     with progress("reports", len(texts), quiet=quiet) as advance:

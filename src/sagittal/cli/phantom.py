@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from sagittal.cli.common import Json, Quiet, Seed, emit, progress
+from sagittal.cli.common import Device, Json, Quiet, Seed, emit, progress
 from sagittal.phantom.cohort import write_cohort
 from sagittal.phantom.truth import KINDS, SPLITS, CaseKind, Split
 
@@ -20,9 +20,10 @@ def phantom(
     split: Annotated[str, typer.Option("--split", help=f"One of {', '.join(SPLITS)}.")] = "train",
     size: Annotated[int | None, typer.Option("--size", help="Edge length in voxels.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; default: all.")] = None,
-    seed: Seed = 0,
-    quiet: Quiet = False,
     json: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
 ) -> None:
     """Write a data folder of phantom studies: DICOM, context, labels, and the truth beside them."""
     with progress("phantoms", n, quiet=quiet) as advance:

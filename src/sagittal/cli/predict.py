@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, emit, progress
+from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, emit, progress
 from sagittal.datasets.open import open_data
 from sagittal.tasks.classify import predict as run
 from sagittal.tasks.classify import write_csv
@@ -27,6 +27,7 @@ def predict(
     device: Device = "cpu",
 ) -> None:
     """A probability a label for every study of a data set."""
+    check_out(out)
     loaded = load(model, device)
     opened = open_data(data)
     chosen = opened.only(split) if split else opened

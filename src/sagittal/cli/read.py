@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, emit
+from sagittal.cli.common import Device, Json, Quiet, Seed, complain, emit
 from sagittal.errors import Refused
 from sagittal.report.disclosure import disclosure
 from sagittal.report.reading import Status
@@ -44,10 +44,14 @@ def read(
     lines.append(f"{p.seconds:.1f} s, {p.energy_wh:.3f} Wh ({p.energy_source})")
     if out is not None:
         lines.append(f"written to {out}: {', '.join(f.name for f in files)}")
-    if reading.status is Status.REFUSED and not json:
-        raise Refused(
-            "nothing in this study could be read", "; ".join(r.reason for r in reading.refusals), ""
-        )
-    emit(reading, "\n".join(lines), json=json)
-    if reading.status is Status.REFUSED:
-        raise typer.Exit(Refused.exit_code)
+    if reading.status is not Status.REFUSED:
+        emit(reading, "\n".join(lines), json=json)
+        return
+    refused = Refused(
+        "nothing in this study could be read", "; ".join(r.reason for r in reading.refusals), ""
+    )
+    if not json:
+        raise refused
+    emit(reading, "", json=True)
+    complain(str(refused))
+    raise typer.Exit(refused.exit_code)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sagittal.cli.common import Json, Quiet, emit
+from sagittal.cli.common import Device, Json, Quiet, Seed, emit
 from sagittal.report.codec import read_json
 from sagittal.report.disclosure import PREVIEW, disclosure, signed
 from sagittal.report.reading import Reading
@@ -21,6 +21,8 @@ def render(
     preview: Annotated[bool, typer.Option("--preview", help="Show an unsigned reading, stamped.")] = False,
     json: Json = False,
     quiet: Quiet = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
 ) -> None:
     """A reading as text for a reader.
 

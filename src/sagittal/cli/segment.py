@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, emit
+from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, emit
 from sagittal.errors import BadInput
 from sagittal.tasks.segment import TASKS, write_mask
 from sagittal.tasks.segment import segment as run
@@ -28,8 +28,7 @@ def segment(
     """Draw a structure on an image."""
     if not out.name.endswith((".nii", ".nii.gz", ".dcm")):
         raise BadInput(f"--out {out}", "a name ending in .nii.gz, .nii or .dcm")
-    if not out.absolute().parent.is_dir():
-        raise BadInput(f"--out {out}: its folder does not exist")
+    check_out(out)
     found = run(path, task=task, model=model, assume=assume, series_uid=series, device=device)
     write_mask(found, out)
     volumes = found.volumes_ml()

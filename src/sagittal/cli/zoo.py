@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from sagittal.cli.common import Json, Quiet, emit
+from sagittal.cli.common import Device, Json, Quiet, Seed, emit
 from sagittal.errors import BadInput
 from sagittal.report.codec import to_json
 from sagittal.zoo.card import Card
 from sagittal.zoo.load import card, names
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=False)
 
 
 @app.callback()
@@ -21,7 +21,7 @@ def _zoo() -> None:
 
 
 @app.command("list")
-def list_(json: Json = False, quiet: Quiet = False) -> None:
+def list_(json: Json = False, quiet: Quiet = False, seed: Seed = 0, device: Device = "cpu") -> None:
     """Every model that can be named, and what it is for."""
     rows: list[dict[str, Any]] = []
     for name in names():
@@ -49,6 +49,8 @@ def show(
     model: Annotated[str, typer.Argument(help="Name or folder of a model.")],
     json: Json = False,
     quiet: Quiet = False,
+    seed: Seed = 0,
+    device: Device = "cpu",
 ) -> None:
     """A model's card: inputs, results with intervals, data and licences, limitations."""
     found = card(model)
