@@ -50,6 +50,13 @@ def test_a_phantom_probability_is_no_number_on_a_real_image(reading: Reading) ->
     assert "0.91 (phantom chest-ct)" in html(replace(reading, study=replace(reading.study, synthetic=True)))
 
 
+def test_no_probability_is_rounded_to_certainty(reading: Reading) -> None:
+    phantom = replace(reading, study=replace(reading.study, synthetic=True))
+    for probability, shown in ((0.9997, "&gt; 0.99 (phantom"), (0.0004, "&lt; 0.01 (phantom")):
+        sure = [replace(f, probability=probability, domain="phantom chest-ct") for f in phantom.findings]
+        assert shown in html(replace(phantom, findings=tuple(sure)))
+
+
 def test_sentences_lead_to_their_evidence(reading: Reading) -> None:
     page = html(reading)
     targets = set(re.findall(r'href="#(finding-\d+)"', page))

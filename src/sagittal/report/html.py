@@ -26,7 +26,9 @@ def _probability(reading: Reading, finding: Finding) -> str:
         return ""
     if finding.domain.startswith("phantom") != reading.study.synthetic:
         return "not calibrated on this kind of image"
-    return f"{finding.probability:.2f} ({finding.domain})"
+    p = finding.probability
+    shown = "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
+    return f"{shown} ({finding.domain})"
 
 
 @cache
