@@ -55,3 +55,21 @@ def test_a_finer_target_is_averaged() -> None:
     assert shrink(target, torch.zeros(1, 1, 2, 2)).flatten().tolist() == [0.5, 0, 0, 0]
     logits = torch.randn(1, 1, 2, 2)
     torch.testing.assert_close(mask_loss(logits, target), mask_loss(logits, shrink(target, logits)))
+
+
+def test_balance_frees_a_tiny_lesion_from_saying_no() -> None:
+    """One voxel of ten thousand, all logits at -8: without the term there is next to no slope towards yes."""
+    target = torch.zeros(1, 1, 100, 100)
+    target[0, 0, 50, 50] = 1.0
+
+    def slope(balance: float) -> float:
+        logits = torch.full((1, 1, 100, 100), -8.0, requires_grad=True)
+        mask_loss(logits, target, balance=balance).backward()
+        assert logits.grad is not None
+        return -float(logits.grad[0, 0, 50, 50])
+
+    assert slope(0.1) > 50 * slope(0.0) > 0
+    empty = torch.zeros(1, 1, 8, 8)
+    torch.testing.assert_close(
+        mask_loss(empty - 3, empty, balance=0.5), mask_loss(empty - 3, empty)
+    )  # nothing inside: nothing added
