@@ -44,7 +44,8 @@ def place(tmp_path: Path, shared_data: Path) -> Path:
     return tmp_path
 
 
-BAD = ["empty", "note.txt", "none", "one.png", "cut.dcm", "bare.dcm", "mixed", "x" * 300]
+LONG = "x" * 300
+BAD = ["empty", "note.txt", "none", "one.png", "cut.dcm", "bare.dcm", "mixed", LONG]
 ON_PATHS = {
     "inspect": [],
     "convert": ["out.nii.gz"],
@@ -90,6 +91,10 @@ def test_a_path_that_is_no_study(
         (["parse", "film.png"], "UTF-8"),
         (["phantom", "--kind", "bogus", "--n", "1", "--out", "q"], "unknown"),
         (["read", "film.png", "--context", "note.txt"], "not JSON"),
+        (["predict", LONG, "--model", "pneumoniamnist", "--out", "p.csv"], "too long"),
+        (["adapt", "--data", "empty", "--out", LONG], "too long"),
+        (["phantom", "--kind", "chest-xray", "--n", "1", "--out", LONG], "too long"),
+        (["zoo", "show", LONG], "too long"),
         (["read", "film.png", "--device", "bogus"], "device"),
     ],
 )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import io
 import json
@@ -34,6 +35,10 @@ VERBS = {
     "phantom": "Studies whose truth is known.",
     "zoo": "Models: list, show.",
 }
+
+
+_PLACE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""What the system says of a path that the user gave; anything else it says is a defect of ours."""
 
 
 class _Verbs(TyperGroup):
@@ -90,6 +95,16 @@ def _usage(error: Any) -> str:
     return f"{error.format_message().rstrip('.')}. Try: {command} --help"
 
 
+def _defect(error: Exception) -> int:
+    if os.environ.get("SAGITTAL_DEBUG"):
+        traceback.print_exc()
+    return _fail(
+        f"a defect in sagittal ({type(error).__name__}: {error}); "
+        "set SAGITTAL_DEBUG=1 for the traceback and please report it",
+        1,
+    )
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit code and never raises."""
     try:
@@ -106,19 +121,17 @@ def run(arguments: list[str]) -> int:
         # The reader of our stdout has gone; that is its decision, not a defect.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno in _PLACE:
+            return _fail(f"{error.filename} cannot be used ({error.strerror}); choose another place", 2)
+        return _defect(error)
     except Exception as error:
         if type(error).__name__ == "Abort":
             return _fail("stopped", 130)
         # Typer may carry its own copy of click, so usage errors are known by what they offer.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return _fail(_usage(error), 2)
-        if os.environ.get("SAGITTAL_DEBUG"):
-            traceback.print_exc()
-        return _fail(
-            f"a defect in sagittal ({type(error).__name__}: {error}); "
-            "set SAGITTAL_DEBUG=1 for the traceback and please report it",
-            1,
-        )
+        return _defect(error)
 
 
 def main() -> None:
