@@ -45,6 +45,9 @@ def main() -> None:
                 address.rstrip("/") + str((films if films.count() else links).first.get_attribute("href"))
             )
             page.wait_for_function("() => window.viewer && viewer.state.ready")
+            shown = page.locator(".card:has(.pin:not(.none)) h3")
+            if shown.count():
+                shown.first.click()
             page.wait_for_timeout(1500)
             page.screenshot(path=str(OUT))
             browser.close()

@@ -157,6 +157,52 @@ def test_signing_asks_for_decisions_and_for_the_communication(client: Any, study
     assert client.room.store.reading(study, 4).status is Status.SIGNED
 
 
+def test_nobody_changes_or_signs_a_version_that_is_not_on_the_screen(client: Any, study: str) -> None:
+    base = f"/studies/{study}"
+    assert client.post(f"{base}/findings/{NODULE}/accept", by="Dr A", version="1").status_code == 200
+    late = {
+        f"{base}/findings/{AIR}/reject": {},
+        f"{base}/findings/{AIR}/accept": {},
+        f"{base}/findings/{AIR}/edit": {"severity": "mild"},
+        f"{base}/findings": {"text": "12 mm nodule in the left lower lobe."},
+        f"{base}/sign": {},
+    }
+    for path, form in late.items():
+        answer = client.post(path, by="Dr B", version="1", **form)
+        assert (answer.status_code, "has changed" in answer.text) == (409, True), path
+    assert client.room.store.reading(study).version == 2
+
+
+def test_nobody_was_told_in_the_future(client: Any, study: str) -> None:
+    for uid in (NODULE, AIR):
+        client.post(f"/studies/{study}/findings/{uid}/accept", by="Dr A")
+    record = {f"to-{AIR}": "Dr Ward", f"how-{AIR}": "telephone", f"when-{AIR}": "2999-03-04T10:20"}
+    answer = client.post(f"/studies/{study}/sign", by="Dr A", **record)
+    assert (answer.status_code, "future" in answer.text) == (422, True)
+
+
+def test_times_are_local_and_name_their_zone(client: Any, study: str) -> None:
+    import re
+
+    for uid in (NODULE, AIR):
+        client.post(f"/studies/{study}/findings/{uid}/reject", by="Dr A")
+    text = client.post(f"/studies/{study}/sign", by="Dr A").text
+    at = client.room.store.reading(study).signed_at.astimezone()
+    assert f"signed by Dr A, {at:%Y-%m-%d %H:%M} {at.tzname()}" in text
+    assert not re.search(r"\d\d:\d\d:\d\d\.\d", text)
+
+
+def test_the_list_at_the_side_follows(client: Any, study: str) -> None:
+    def dot() -> str:
+        text: str = client.get(f"/side?here={study}").text
+        return text
+
+    assert "dot draft" in dot()
+    client.post(f"/studies/{study}/findings/{AIR}/accept", by="Dr A")
+    assert "dot in-review" in dot()
+    assert 'class="here"' in dot()
+
+
 def test_exports_follow_the_version_and_say_draft_until_signed(client: Any, study: str) -> None:
     base = f"/studies/{study}/exports"
     draft = client.get(f"{base}/report.txt")
@@ -347,6 +393,8 @@ def test_a_refused_reading_says_why_and_shows_the_images(room: Room, kit: Simple
     page = client.get(f"/studies/{study}").text
     assert "far from anything seen &lt;img&gt;" in page
     assert "distance 9.0, threshold 4.0" in page
+    # Which of six series was refused is half of the message.
+    assert "<b>CT · Chest 5 mm</b>" in page
     assert 'id="stage"' in page
     assert 'class="sign"' not in page
     assert client.get(f"/studies/{study}/pixels/0/axial/0").status_code == 200

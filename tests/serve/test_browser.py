@@ -44,6 +44,11 @@ DRAWN = """() => {
   return n;
 }"""
 
+LIT = """() => {
+  const c = viewer.panes[0].base;
+  return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 0);
+}"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -290,6 +295,87 @@ def test_review_from_worklist_to_signature(page: Page, running: Running, kit: Si
         "ai hidden",
         "ai shown",
     ]
+
+
+def test_the_keyboard_alone_reviews_and_keeps_its_place(
+    page: Page, running: Running, kit: SimpleNamespace
+) -> None:
+    name = put(running, kit.ct())
+    page.tab.goto(running.url)
+    page.until("() => document.querySelector('#rows a') !== null")
+    # The list is asked for again every two seconds; whoever stands on a link stays there.
+    page.tab.focus("#rows a")
+    page.tab.wait_for_timeout(2600)
+    assert page.tab.evaluate("() => document.activeElement.id") == f"row-{name}"
+    with page.tab.expect_navigation():
+        page.tab.keyboard.press("Enter")
+    page.ready()
+    version = "() => document.querySelector('.panel-head').dataset.version === '%d'"
+    page.tab.focus(f".card[data-finding='{NODULE}']")
+    page.tab.keyboard.press("Space")
+    assert page.ready()["selected"] == NODULE
+    page.tab.evaluate("() => viewer.preset(2)")
+    page.tab.focus(f".card[data-finding='{NODULE}'] .yes")
+    page.tab.keyboard.press("Space")
+    page.until(version % 2)
+    # Space pressed the button and reset nothing, and the focus is where it was.
+    assert page.ready()["panes"][0]["width"] == 2000
+    assert page.tab.evaluate("() => document.activeElement.id") == f"accept-{NODULE}"
+    assert page.tab.locator(".side .here .dot.in-review").count() == 1
+    page.tab.focus(f".card[data-finding='{NODULE}'] .no")
+    page.tab.keyboard.press("Enter")
+    page.until(version % 3)
+    assert page.tab.evaluate("() => document.activeElement.dataset.finding") == AIR
+    # With the mouse the keys go back to the images.
+    page.act(f".card[data-finding='{AIR}'] .yes", 4)
+    assert page.key("Space")["panes"][0]["width"] == 1500
+    assert running.room.store.row(name).version == 4
+
+
+def test_an_own_look_never_sees_the_draft(page: Page, running: Running, kit: SimpleNamespace) -> None:
+    name = put(running, kit.ct())
+    page.tab.goto(running.url)
+    page.until("() => document.querySelector('#rows a') !== null")
+    page.open(name)
+    page.tab.click("#ai")
+    # The images never come; the draft stays hidden all the same, and so does the number of findings.
+    page.tab.route("**/manifest.json", lambda route: None)
+    page.tab.goto(f"{running.url}/studies/{name}")
+    for hidden in (".card", ".report", ".panel-head .quiet"):
+        assert not page.tab.is_visible(hidden), hidden
+    page.tab.click("#ai")
+    assert page.tab.is_visible(".card")
+
+
+def test_a_slice_that_does_not_come_is_not_shown_as_another(
+    page: Page, running: Running, kit: SimpleNamespace
+) -> None:
+    name = put(running, kit.ct())
+    page.tab.goto(running.url)
+    page.until("() => document.querySelector('#rows a') !== null")
+    page.tab.route("**/axial/9", lambda route: route.abort())
+    page.open(name)
+    page.tab.evaluate("() => viewer.scroll(viewer.panes[0], 9)")
+    page.until("() => document.querySelector('.word.warning').textContent.includes('slice 10')")
+    assert not page.tab.evaluate(LIT)
+    page.wrong.clear()  # the browser itself reports the request that failed
+
+
+def test_a_fine_screen_shows_one_sample_on_one_of_its_pixels(
+    browser: Any, running: Running, kit: SimpleNamespace
+) -> None:
+    page = Page(browser, running)
+    page.tab.close()
+    page.tab = browser.new_page(viewport={"width": 1500, "height": 900}, device_scale_factor=2)
+    study = square(kit)
+    page.tab.goto(running.url)
+    name = put(running, study)
+    page.until("() => document.querySelector('#rows a') !== null")
+    page.open(name)
+    page.key("a")
+    values = window_values(cut(hang(study.series[0].volume).voxels, "axial", 5).astype(float), 1500, -600)
+    assert np.array_equal(page.grey(0), values)
+    page.tab.close()
 
 
 def test_the_demo_with_the_bundled_model(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -79,3 +83,21 @@ def test_a_bad_port_is_told_in_one_line(sagittal: Callable[..., Any]) -> None:
     ran = sagittal("demo", "--port", "99999")
     assert (ran.code, ran.out) == (2, "")
     assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_demo_that_is_killed_leaves_no_study_behind(tmp_path: Path, name: str) -> None:
+    code = "from sagittal.cli.app import main; main()"
+    demo = subprocess.Popen(
+        [sys.executable, "-c", code, "demo", "--no-browser", "--port", "0"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    with demo:
+        assert "http://127.0.0.1:" in demo.stdout.readline()
+        assert list(tmp_path.glob("sagittal-demo-*"))
+        demo.send_signal(getattr(signal, name))
+        assert demo.wait(60) == 0
+    assert list(tmp_path.glob("sagittal-demo-*")) == []

@@ -61,7 +61,16 @@ def test_our_own_names_pass(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil:8080", "10.0.0.5:8080", "[::2]"]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "localhost.evil:8080",
+        "10.0.0.5:8080",
+        "[::2]",
+        "[::1].evil:1",
+    ],
 )
 def test_rebound_names_do_not(host: str) -> None:
     status, headers, _ = ask(headers={"host": host})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import tempfile
 import threading
 import time
 import webbrowser
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,7 +52,10 @@ def demo(
     from sagittal.serve.server import serving
     from sagittal.serve.worker import reader
 
-    with tempfile.TemporaryDirectory(prefix="sagittal-demo-", ignore_cleanup_errors=True) as folder:
+    with (
+        _ended_from_outside(),
+        tempfile.TemporaryDirectory(prefix="sagittal-demo-", ignore_cleanup_errors=True) as folder,
+    ):
         settings = ServeSettings(
             Path(folder), port=0 if check else port, device=device, seed=seed, teaching=True
         )
@@ -81,6 +87,19 @@ def demo(
             except KeyboardInterrupt:
                 return
     raise SagittalError(broken[0])
+
+
+@contextlib.contextmanager
+def _ended_from_outside() -> Iterator[None]:
+    """A closed terminal or a kill ends the demo as ctrl-c does: the samples leave with it."""
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = [signal.signal(number, signal.default_int_handler) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _check(running: Running, broken: list[str], *, json: bool, quiet: bool) -> int:

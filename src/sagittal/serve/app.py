@@ -22,7 +22,7 @@ from sagittal.report.report import Communication
 from sagittal.serve import export, forms, review
 from sagittal.serve.guard import App, Guard, TooLarge
 from sagittal.serve.manifest import manifest
-from sagittal.serve.panel import diameter, panel
+from sagittal.serve.panel import diameter, moment, panel
 from sagittal.serve.shelf import Opened, Shelf
 from sagittal.serve.store import READ, Store, now
 from sagittal.serve.worker import Reader, Worker
@@ -32,6 +32,7 @@ from sagittal.version import __version__
 HERE = Path(__file__).parent / "reading_room"
 EVENTS = ("ai shown", "ai hidden", "overlay shown", "overlay hidden", "opened")
 Text = Annotated[str, Form(max_length=1000)]
+Seen = Annotated[str, Form(max_length=12)]
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,21 @@ class Room:
             diameter=diameter,
         )
 
-    def step(self, study: str, actor: str, action: str, change: Callable[[Reading], Reading]) -> HTMLResponse:
-        """Apply a change to the latest version, append the new one, show it."""
-        made = change(self.store.reading(study))
+    def step(
+        self, study: str, actor: str, action: str, change: Callable[[Reading], Reading], seen: str
+    ) -> HTMLResponse:
+        """Apply a change to the latest version, append the new one, show it.
+
+        ``seen`` is the version the page showed: nobody changes or signs what is not on the screen.
+        """
+        latest = self.store.reading(study)
+        if seen not in ("", str(latest.version)):
+            raise Refused(
+                "the reading has changed since this page was loaded; load it again",
+                wanted=f"version {latest.version}",
+                got=f"version {seen}",
+            )
+        made = change(latest)
         self.store.append(study, made)
         self.store.log(study, actor, action, f"version {made.version}")
         return self.panel(study)
@@ -88,6 +101,7 @@ def create_app(settings: ServeSettings, reader: Reader, *, start_worker: bool = 
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pages.filters["moment"] = moment
     worker = Worker(store, shelf, reader)
     room = Room(settings, store, shelf, reader, worker, pages, secrets.token_urlsafe(24))
 
@@ -143,6 +157,10 @@ def _lists(app: FastAPI, room: Room) -> None:
     @app.get("/rows")
     def rows(here: str = "") -> HTMLResponse:
         return room.page("rows.html", rows=store.rows(), here=here)
+
+    @app.get("/side")
+    def side(here: str = "") -> HTMLResponse:
+        return room.page("names.html", rows=store.rows(), here=here)
 
     @app.get("/worklist.json")
     def listed() -> JSONResponse:
@@ -233,34 +251,39 @@ def _reviews(app: FastAPI, room: Room) -> None:
         return room.panel(study)
 
     @app.post("/studies/{study}/findings/{uid}/accept")
-    def accept(study: str, uid: str, by: Text = "") -> HTMLResponse:
+    def accept(study: str, uid: str, by: Text = "", version: Seen = "") -> HTMLResponse:
         redraft = room.redraft(study)
         return room.step(
-            study, by, "accept", lambda r: review.accept(r, uid, by=by, when=now(), redraft=redraft)
+            study,
+            by,
+            "accept",
+            lambda r: review.accept(r, uid, by=by, when=now(), redraft=redraft),
+            version,
         )
 
     @app.post("/studies/{study}/findings/{uid}/reject")
-    def reject(study: str, uid: str, by: Text = "", reason: Text = "") -> HTMLResponse:
+    def reject(study: str, uid: str, by: Text = "", reason: Text = "", version: Seen = "") -> HTMLResponse:
         redraft = room.redraft(study)
         return room.step(
             study,
             by,
             "reject",
             lambda r: review.reject(r, uid, by=by, when=now(), redraft=redraft, reason=reason),
+            version,
         )
 
     @app.post("/studies/{study}/findings/{uid}/restore")
-    def restore(study: str, uid: str, by: Text = "") -> HTMLResponse:
+    def restore(study: str, uid: str, by: Text = "", version: Seen = "") -> HTMLResponse:
         redraft = room.redraft(study)
 
         def change(reading: Reading) -> Reading:
-            for version in range(reading.version - 1, 0, -1):
-                earlier = store.reading(study, version)
+            for number in range(reading.version - 1, 0, -1):
+                earlier = store.reading(study, number)
                 if any(f.tracking_uid == uid for f in earlier.findings):
                     return review.restore(reading, earlier, uid, by=by, when=now(), redraft=redraft)
             raise BadInput("there is no such finding in any version")
 
-        return room.step(study, by, "restore", change)
+        return room.step(study, by, "restore", change, version)
 
     @app.post("/studies/{study}/findings/{uid}/edit")
     def edit(
@@ -272,6 +295,7 @@ def _reviews(app: FastAPI, room: Room) -> None:
         laterality: Text = "",
         severity: Text = "",
         size: Text = "",
+        version: Seen = "",
     ) -> HTMLResponse:
         redraft = room.redraft(study)
         corrections = forms.corrections(presence, certainty, laterality, severity, size)
@@ -280,10 +304,13 @@ def _reviews(app: FastAPI, room: Room) -> None:
             by,
             "edit",
             lambda r: review.edit(r, uid, corrections, by=by, when=now(), redraft=redraft),
+            version,
         )
 
     @app.post("/studies/{study}/findings")
-    def add(study: str, by: Text = "", text: Text = "", key: Text = "", k: Text = "") -> HTMLResponse:
+    def add(
+        study: str, by: Text = "", text: Text = "", key: Text = "", k: Text = "", version: Seen = ""
+    ) -> HTMLResponse:
         redraft, opened = room.redraft(study), room.shelf.get(study)
         proof: Evidence | None = forms.place(opened, key, k)
         return room.step(
@@ -291,6 +318,7 @@ def _reviews(app: FastAPI, room: Room) -> None:
             by,
             "add",
             lambda r: review.add(r, text, by=by, when=now(), redraft=redraft, evidence=proof),
+            version,
         )
 
     @app.post("/studies/{study}/sign")
@@ -302,11 +330,13 @@ def _reviews(app: FastAPI, room: Room) -> None:
             told: list[Communication] = forms.communications(form, reading, by)
             return review.sign(reading, by=by, when=when, communications=told)
 
-        return room.step(study, by, "sign", change)
+        return room.step(study, by, "sign", change, form.get("version", ""))
 
     @app.post("/studies/{study}/amend")
-    def amend(study: str, by: Text = "", reason: Text = "") -> HTMLResponse:
-        return room.step(study, by, "amend", lambda r: review.amend(r, by=by, when=now(), reason=reason))
+    def amend(study: str, by: Text = "", reason: Text = "", version: Seen = "") -> HTMLResponse:
+        return room.step(
+            study, by, "amend", lambda r: review.amend(r, by=by, when=now(), reason=reason), version
+        )
 
     @app.post("/studies/{study}/events")
     def event(study: str, action: Text, by: Text = "", detail: Text = "") -> Response:

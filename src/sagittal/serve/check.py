@@ -123,6 +123,7 @@ class Check:
             ("the prior hangs beside", self.prior),
             ("accept", self.accept),
             ("edit, and the report follows", self.edit),
+            ("a page that is out of date changes nothing", self.outdated),
             ("reject, and the report follows", self.reject),
             ("restore", self.restore),
             ("add, and the report follows", self.add),
@@ -234,7 +235,8 @@ class Check:
     # Reviewing ---------------------------------------------------------------------------------
 
     def _post(self, what: str, **form: str) -> Reading:
-        self.browser.post(f"/studies/{self.study}/{what}", **form)
+        seen = str(self.browser.reading(self.study).version)
+        self.browser.post(f"/studies/{self.study}/{what}", version=seen, **form)
         return self.browser.reading(self.study)
 
     def accept(self) -> str:
@@ -251,6 +253,13 @@ class Check:
         now = sentence(after, self.finding)
         _must(now != before and bool(now), "the report's sentence did not change")
         return now
+
+    def outdated(self) -> str:
+        form = {"by": READER, "version": "1"}
+        for what in (f"findings/{self.finding}/reject", "sign"):
+            status, body = self.browser.ask(f"/studies/{self.study}/{what}", form)
+            _must(status == 409 and b"has changed" in body, f"{what} of version 1 answered {status}")
+        return body.decode().strip()
 
     def reject(self) -> str:
         before = sentence(self.browser.reading(self.study), self.finding)

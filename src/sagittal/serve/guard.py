@@ -118,7 +118,8 @@ class Guard:
 
 def _name(host: str) -> str:
     if host.startswith("["):
-        return host[: host.find("]") + 1]
+        name, _, port = host.partition("]")
+        return f"{name}]" if port == "" or port.startswith(":") else host
     return host.rsplit(":", 1)[0].lower()
 
 

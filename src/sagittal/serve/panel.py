@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sagittal.report.draft import ordered
-from sagittal.report.finding import Certainty, Finding, Laterality, Presence, Severity
-from sagittal.report.reading import Reading, Score
-from sagittal.serve.manifest import manifest
+from sagittal.report.finding import Certainty, Change, ChangeKind, Finding, Laterality, Presence, Severity
+from sagittal.report.reading import Reading, Refusal, Score
+from sagittal.serve.manifest import label, manifest
 from sagittal.serve.review import MARKED, closed, decisions, undecided, urgent
 from sagittal.serve.shelf import Opened
 
@@ -57,6 +58,14 @@ class Gone:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A refusal, with the series it is about in words."""
+
+    series: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True)
 class Choices:
     """What the edit form offers."""
 
@@ -74,6 +83,7 @@ class Panel:
     cards: tuple[Card, ...]
     absent: tuple[Card, ...]
     gone: tuple[Gone, ...]
+    unread: tuple[Unread, ...]
     bars: tuple[Bar, ...]
     left: int
     urgent: tuple[Card, ...]
@@ -109,11 +119,31 @@ def panel(reading: Reading, opened: Opened) -> Panel:
         cards=tuple(cards),
         absent=tuple(absent),
         gone=tuple(gone.values()),
+        unread=tuple(Unread(_series(r.series_uid, opened), r) for r in reading.refusals),
         bars=tuple(_bar(score) for score in reading.scores),
         left=len(order),
         urgent=tuple(card for card in cards if card.uid in pressing),
         closed=closed(reading),
     )
+
+
+def _series(uid: str, opened: Opened) -> str:
+    key = opened.key_of(uid)
+    return label(opened.shown[key]) if key is not None else ""
+
+
+def moment(when: datetime | str) -> str:
+    """A time on this machine's clock, with its zone: a reader compares it with the wall."""
+    local = (datetime.fromisoformat(when) if isinstance(when, str) else when).astimezone()
+    return f"{local:%Y-%m-%d %H:%M} {local.tzname()}"
+
+
+def change(found: Change | None) -> str:
+    """Change against the prior, with its date: "larger since 2016-11-16"."""
+    if found is None:
+        return ""
+    link = "with" if found.kind is ChangeKind.NOT_COMPARABLE else "since"
+    return f"{found.kind.value} {link} {found.since}" if found.since else found.kind.value
 
 
 def _score(finding: Finding, reading: Reading) -> Score | None:
@@ -141,7 +171,7 @@ def _card(finding: Finding, reading: Reading, opened: Opened, decision: str, sho
         probability="" if human else percent(number),
         note="" if human or score is None else score.note or "",
         evidence=evidence(finding, opened),
-        change=f"{finding.change.kind.value}" if finding.change else "",
+        change=change(finding.change),
         source=finding.source or "",
         decision=WORDS.get(decision, ""),
         category=CATEGORY.get(finding.actionable or 0, ""),
@@ -162,8 +192,10 @@ def size(finding: Finding) -> str:
     """The first measurement as text."""
     for measurement in finding.measurements:
         values = " × ".join(f"{value:.3g}" for value in measurement.values)
-        unit = {"1": "", "{pixel}": "pixels"}.get(measurement.unit, measurement.unit)
-        return f"{values} {unit}".strip()
+        if measurement.unit == "1":
+            return f"{measurement.quantity} {values}"
+        unit = {"{pixel}": "pixels"}.get(measurement.unit, measurement.unit)
+        return f"{values} {unit}"
     return ""
 
 

@@ -205,6 +205,7 @@ def sign(
     Raises:
         Refused: already signed, findings still undecided, or a category 1-2 finding without the
             record of who was told, how and when.
+        BadInput: a communication is dated after the signature.
     """
     _open(reading)
     name = _name(by)
@@ -222,6 +223,8 @@ def sign(
             f"{finding.observation.meaning} is a category {finding.actionable} finding: record who was "
             "told, by whom, when, how and whether it was read back"
         )
+    if any(c.when > when for c in communications):
+        raise BadInput("the time of the communication lies in the future", "when somebody was told")
     report = replace(reading.report, communications=(*reading.report.communications, *communications))
     after_amendment = any(e.action == "amend" for e in reading.edits)
     return replace(

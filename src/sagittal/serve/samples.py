@@ -26,14 +26,15 @@ class Sample:
     followup: bool = False
 
 
+# Films first: they are read within a second, so that the list can be worked on at once.
 SAMPLES = (
-    Sample("chest-ct", "nodule"),
     Sample("chest-xray", "pleural_effusion", followup=True),
     Sample("chest-xray", "pneumothorax"),
-    Sample("brain-mr", "intra_axial_mass"),
+    Sample("chest-ct", "nodule"),
     Sample("chest-xray", "consolidation"),
-    Sample("chest-ct", "consolidation", followup=True),
     Sample("chest-xray", "cardiomegaly"),
+    Sample("brain-mr", "intra_axial_mass"),
+    Sample("chest-ct", "consolidation", followup=True),
     Sample("brain-mr", "acute_infarct"),
     Sample("chest-ct", "pleural_effusion"),
     Sample("brain-mr", "white_matter_hyperintensity"),
@@ -56,7 +57,7 @@ def fill(store: Store, *, seed: int = 0, arrived: Callable[[], object] = lambda:
         else:
             case = draw(sample.kind, seed=seed, index=index, split="heldout")
         write_case(case, now)
-        store.add(study, now, before, label=f"phantom {seed}/{index}")
+        store.add(study, now, before, label=f"phantom {sample.kind} {seed}/{index}")
         number += 1
         arrived()
     real = real_image()

@@ -5,7 +5,7 @@ import { outline } from "./outline.js";
 import { maskPath, pixelsPath } from "./source.js";
 import { paint, table } from "./window.js";
 
-const COLOURS = { lesion: "#ffb454", selected: "#5ad1ff", anatomy: "rgba(150, 190, 220, 0.32)", line: "rgba(90, 209, 255, 0.55)" };
+const COLOURS = { lesion: "#ffb454", selected: "#5ad1ff", anatomy: "rgba(140, 205, 255, 0.75)", line: "rgba(90, 209, 255, 0.55)" };
 const NICE = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const AHEAD = 4;
 
@@ -50,8 +50,16 @@ export class Pane {
     this.root.classList.toggle("prior", this.about.prior);
     this.view();
     this.preset(preset);
-    this.drawn = null;
-    this.painted = null;
+    this.blank();
+  }
+
+  // Nothing is shown: better no image than another one under this one's name.
+  blank() {
+    [this.drawn, this.painted] = [null, null];
+    for (const canvas of [this.base, this.over]) {
+      canvas.getContext("2d").setTransform(1, 0, 0, 1, 0, 0);
+      canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    }
   }
 
   view() {
@@ -98,7 +106,9 @@ export class Pane {
 
   size() {
     const box = this.root.getBoundingClientRect();
-    const [w, h] = [Math.max(1, Math.round(box.width)), Math.max(1, Math.round(box.height))];
+    // The screen's own pixels, which on a fine screen are smaller than the page's.
+    this.ratio = window.devicePixelRatio || 1;
+    const [w, h] = [box.width, box.height].map((length) => Math.max(1, Math.round(length * this.ratio)));
     for (const canvas of [this.base, this.over]) {
       if (canvas.width !== w || canvas.height !== h) {
         [canvas.width, canvas.height] = [w, h];
@@ -111,17 +121,21 @@ export class Pane {
     const source = this.viewer.source;
     const path = pixelsPath(this.series, this.plane, this.k);
     const buffer = source.peek(path);
-    this.write();
     if (buffer) {
       this.render(buffer, path);
       this.ahead();
-      return;
+    } else {
+      source.get(path).then(() => this.viewer.schedule(), (error) => this.warn(path, error));
     }
-    source.get(path).then(() => this.viewer.schedule(), (error) => this.warn(error));
+    this.write();
   }
 
-  warn(error) {
-    this.words.warning.textContent = `image not available (${error.message})`;
+  warn(path, error) {
+    if (path === pixelsPath(this.series, this.plane, this.k)) {
+      this.blank();
+      this.write();
+      this.words.warning.textContent = `slice ${this.k + 1} is not available (${error.message})`;
+    }
   }
 
   render(buffer, path) {
@@ -165,15 +179,22 @@ export class Pane {
 
   decorate(frame) {
     const context = this.over.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.over.width, this.over.height);
+    // Outlines and words are drawn in the page's pixels, however fine the screen.
+    const ratio = this.ratio;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    frame = Object.fromEntries(Object.entries(frame).map(([name, value]) => [name, value / ratio]));
     this.reference(context, frame);
     if (!this.viewer.overlay || this.viewer.hidden) {
       return;
     }
-    for (const mask of this.viewer.manifest.masks) {
-      const chosen = mask.findings.includes(this.viewer.selected);
-      if (mask.grid === this.about.grid && (chosen || !mask.scattered)) {
-        this.contour(context, frame, mask, chosen);
+    // The chosen outline last: rim, core and oedema of one lesion lie over each other.
+    const chosen = (mask) => mask.findings.includes(this.viewer.selected);
+    const order = [...this.viewer.manifest.masks].sort((a, b) => chosen(a) - chosen(b));
+    for (const mask of order) {
+      if (mask.grid === this.about.grid && (chosen(mask) || !mask.scattered)) {
+        this.contour(context, frame, mask, chosen(mask));
       }
     }
     this.bracket(context, frame);
@@ -282,26 +303,27 @@ export class Pane {
     words.title.textContent = `${about.prior ? `PRIOR ${about.date}` : about.date}\n${about.label}`;
     const place = [];
     if (this.plane !== "film") {
-      place.push(`${this.plane} ${this.k + 1} / ${info.count}`, `${this.position.toFixed(1)} mm`);
+      // The slice on the screen, not the one on its way.
+      const k = this.drawn ?? this.k;
+      place.push(`${this.plane} ${k + 1} / ${info.count}`, `${position(info, k).toFixed(1)} mm`);
     }
     words.place.textContent = place.join("\n");
     const unit = about.unit === "HU" ? " HU" : "";
     const { sx } = this.frame();
     words.values.textContent = `W ${Math.round(this.width)}  L ${Math.round(this.level)}${unit}\n`
       + `${this.inverted ? "inverted  " : ""}${sx.toFixed(2)} px / pixel`;
-    words.warning.textContent = [about.stated, ...about.problems].filter(Boolean).join("\n");
-    this.scaleBar(sx / info.column_pitch);
+    const scale = about.length === "mm" ? about.spacing_note && `scale ${about.spacing_note}` : "no millimetres in the file";
+    words.warning.textContent = [about.stated, scale, ...about.problems].filter(Boolean).join("\n");
+    this.scaleBar(sx / this.ratio / info.column_pitch);
   }
 
   scaleBar(perUnit) {
     const known = this.about.length === "mm";
-    const length = NICE.filter((mm) => mm * perUnit <= this.base.width / 4).pop();
+    const length = NICE.filter((mm) => mm * perUnit <= this.base.width / this.ratio / 4).pop();
     this.bar.hidden = !known || !length;
-    this.barWord.textContent = known && length ? `${length} mm` : known ? "" : "no millimetres in the file";
-    if (known && length) {
+    this.barWord.textContent = this.bar.hidden ? "" : `${length} mm`;
+    if (!this.bar.hidden) {
       this.bar.style.width = `${length * perUnit}px`;
-      const note = this.about.spacing_note;
-      this.barWord.textContent += note ? ` · ${note}` : "";
     }
   }
 

@@ -14,9 +14,17 @@ function notice(text) {
   line.hidden = !text;
 }
 
+function inPanel(event) {
+  return panel.contains(event.detail.elt);
+}
+
 async function log(action, detail = "") {
   const body = new URLSearchParams({ action, detail, by: $("#reader").value });
-  await fetch(`${base}/events`, { method: "POST", body, headers: { "x-csrf-token": token } });
+  try {
+    await fetch(`${base}/events`, { method: "POST", body, headers: { "x-csrf-token": token } });
+  } catch {
+    notice("the reading room does not answer");
+  }
 }
 
 function light(uid, on) {
@@ -29,7 +37,13 @@ function select(uid) {
   for (const element of $$("[data-finding]")) {
     element.classList.toggle("chosen", element.dataset.finding.split(" ").includes(uid));
   }
-  window.viewer.go(uid);
+  window.viewer?.go(uid);
+}
+
+// The other end of a click: the sentence of a finding, or the finding of a sentence.
+function reveal(clicked) {
+  const other = clicked.matches(".card") ? ".sentence.chosen" : ".card.chosen";
+  $(other, panel)?.scrollIntoView({ block: "nearest" });
 }
 
 function names() {
@@ -47,23 +61,28 @@ panel.addEventListener("click", (event) => {
   const element = event.target.closest("[data-finding]");
   if (element && !event.target.closest("button, a, form, summary, input, select")) {
     select(element.dataset.finding.split(" ")[0]);
+    reveal(element);
   }
 });
 panel.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target.matches("[data-finding]")) {
+  if ((event.key === "Enter" || event.key === " ") && event.target.matches("[data-finding]")) {
+    event.preventDefault();
     select(event.target.dataset.finding.split(" ")[0]);
+    reveal(event.target);
   }
 });
 
-// The draft shown or hidden: own look first.
-function hide(hidden, say = true) {
-  document.body.classList.toggle("own-look", hidden);
+// The draft shown or hidden: own look first. look.js has set the class before the first paint.
+const page = document.documentElement;
+
+function hide(hidden) {
+  page.classList.toggle("own-look", hidden);
   $("#ai").setAttribute("aria-pressed", String(!hidden));
-  window.viewer.hidden = hidden;
-  window.viewer.schedule();
-  if (say) {
-    log(hidden ? "ai hidden" : "ai shown");
+  if (window.viewer) {
+    window.viewer.hidden = hidden;
+    window.viewer.schedule();
   }
+  log(hidden ? "ai hidden" : "ai shown");
 }
 
 function overlay() {
@@ -114,6 +133,7 @@ async function start() {
   window.viewer = viewer;
   viewer.changed = toolbar;
   viewer.onOverlay = overlay;
+  viewer.hidden = page.classList.contains("own-look");
   viewer.use("window");
   names();
   for (const button of $$("[data-tool-name]")) {
@@ -125,33 +145,56 @@ async function start() {
   })) {
     $(id).addEventListener("click", action);
   }
-  $("#layout").addEventListener("change", (event) => viewer.hang(event.target.value));
-  $("#ai").addEventListener("click", () => {
-    const hidden = !document.body.classList.contains("own-look");
-    localStorage.setItem("own-look", hidden ? "yes" : "no");
-    hide(hidden);
+  $("#layout").addEventListener("change", (event) => {
+    viewer.hang(event.target.value);
+    // The keys belong to the images again.
+    event.target.blur();
   });
-  if (localStorage.getItem("own-look") === "yes") {
-    hide(true);
-  }
-  log("opened");
   document.addEventListener("visibilitychange", () => viewer.schedule());
 }
 
 // Reviews go through htmx; what comes back replaces the panel, an error is told.
 document.body.addEventListener("htmx:configRequest", (event) => {
+  if (!inPanel(event)) {
+    return;
+  }
   event.detail.headers["X-CSRF-Token"] = token;
   event.detail.parameters.set("by", $("#reader").value);
+  event.detail.parameters.set("version", $(".panel-head").dataset.version);
   if (window.viewer) {
     event.detail.parameters.set("key", window.viewer.active.series);
     event.detail.parameters.set("k", window.viewer.active.plane === "axial" ? String(window.viewer.active.k) : "");
   }
 });
-document.body.addEventListener("htmx:beforeRequest", () => notice(""));
+document.body.addEventListener("htmx:beforeRequest", (event) => inPanel(event) && notice(""));
 document.body.addEventListener("htmx:responseError", (event) => notice(event.detail.xhr.responseText.trim()));
 document.body.addEventListener("htmx:sendError", () => notice("the reading room does not answer"));
+
+// A new panel stands where the old one stood, and the keyboard stays in it.
+const kept = { scroll: [], inside: false, names: "" };
+document.body.addEventListener("htmx:beforeSwap", (event) => {
+  if (!event.detail.shouldSwap) {
+    return;
+  }
+  if (event.detail.target.id === "names") {
+    // Nothing new at the side: leave the links, and the focus on them, alone.
+    event.detail.shouldSwap = event.detail.serverResponse !== kept.names;
+    kept.names = event.detail.serverResponse;
+  } else if (event.detail.target === panel) {
+    kept.scroll = [".findings", ".report"].map((name) => $(name, panel).scrollTop);
+    kept.inside = panel.contains(document.activeElement);
+  }
+});
 document.body.addEventListener("htmx:afterSwap", async (event) => {
-  if (event.detail.target.id !== "panel" || !window.viewer) {
+  if (event.detail.target !== panel) {
+    return;
+  }
+  [".findings", ".report"].forEach((name, i) => { $(name, panel).scrollTop = kept.scroll[i]; });
+  if (kept.inside && !panel.contains(document.activeElement)) {
+    ($(".card:not(.accepted, .edited, .added, .gone)", panel) || $(".sign button", panel) || panel).focus({ preventScroll: true });
+  }
+  document.body.dispatchEvent(new Event("reviewed"));
+  if (!window.viewer) {
     return;
   }
   names();
@@ -165,4 +208,13 @@ document.body.addEventListener("htmx:afterSwap", async (event) => {
 const reader = $("#reader");
 reader.value = localStorage.getItem("reader") || reader.value;
 reader.addEventListener("change", () => localStorage.setItem("reader", reader.value));
+$("#ai").setAttribute("aria-pressed", String(!page.classList.contains("own-look")));
+$("#ai").addEventListener("click", () => {
+  const hidden = !page.classList.contains("own-look");
+  localStorage.setItem("own-look", hidden ? "yes" : "no");
+  hide(hidden);
+});
+// A button pressed with the mouse gives the keys back to the images; one pressed with a key keeps them.
+document.addEventListener("click", (event) => event.detail && event.target.closest("button")?.blur());
+log("opened", page.classList.contains("own-look") ? "ai hidden" : "ai shown");
 start();

@@ -151,7 +151,7 @@ export class Viewer {
         const speed = Math.max(pane.width / 400, 0.05);
         this.window(pane, pane.width + dx * speed, pane.level + dy * speed);
       } else if (tool === "pan") {
-        pane.pan = [pane.pan[0] + dx, pane.pan[1] + dy];
+        pane.pan = [pane.pan[0] + dx * pane.ratio, pane.pan[1] + dy * pane.ratio];
       } else if (tool === "zoom") {
         this.zoom(pane, Math.exp(-dy / 200));
       } else {
@@ -232,7 +232,12 @@ export class Viewer {
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, dialog[open]")) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey
+      || event.target.closest?.("input, textarea, select, dialog[open]")) {
+      return;
+    }
+    if (event.key === " " && event.target.closest?.("button, summary, a")) {
+      // Space presses what has the focus; it resets the images only when nothing has.
       return;
     }
     const pane = this.active;
