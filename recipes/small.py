@@ -604,6 +604,8 @@ LIMITATIONS = (
     "Findings were learnt from phantoms alone; on patients they are not calibrated and are not assessed.",
     "Lungs on real films: measured on frontal films only (recipes/lungs_real.py).",
     "Children under 3 years and lateral films are outside the specification.",
+    "The energy is that of pre-training and of the branches learnt from phantoms; the hippocampus branch "
+    "(about ten minutes on two cores) is not in it.",
 )
 PACKAGE = Path(__file__).resolve().parents[1] / "src/sagittal/zoo/weights/sagittal-small"
 STAGES = ("data", "pretrain", "fit", "evaluate", "pack")
