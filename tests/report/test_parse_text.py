@@ -51,6 +51,16 @@ def brief(finding: Finding) -> tuple[str, str]:
         ("A nodule is seen that was not seen on the previous examination.", "+nodule"),
         ("No fluid in the pleural cavity.", ""),
         ("Cavitary lesion in the left apex.", "+cavity"),
+        ("The heart is not significantly enlarged.", "-cardiomegaly"),
+        ("The lung bases are clear.", ""),
+        ("Focal opacity worrisome for pneumonia.", "+opacity +pneumonia"),
+        ("Viral pneumonia can be considered in the differential diagnosis.", "?pneumonia"),
+        ("The differential diagnosis includes pneumonia.", "?pneumonia"),
+        ("Difficult to exclude a cavitary lesion.", "?cavity"),
+        ("This could suggest pneumonia.", "?pneumonia"),
+        ("Removal of the central line and feeding tube.", "-central_line -feeding_tube"),
+        ("Bullous emphysema.", "+emphysema"),
+        ("Pericardial thickening-effusion was not detected.", "-pericardial_effusion"),
         ("ABC.", ""),
     ],
 )
@@ -59,9 +69,23 @@ def test_presence(text: str, wanted: str) -> None:
     assert " ".join(sign[p] + key for key, p in map(brief, parse(text))) == wanted
 
 
+def test_a_side_that_is_clear_says_nothing_of_the_other() -> None:
+    assert [f.laterality for f in parse("The right lung is clear.")] == [R]
+    assert [f.laterality for f in parse("The lungs are clear.")] == [None]
+    assert [f.laterality for f in parse("Right lung is hyperexpanded.")] == [R]
+
+
+def test_smaller_than_a_size_is_no_change() -> None:
+    (found,) = parse("There are several nodules smaller than 5 mm in both lungs.")
+    assert found.change is None
+    (less,) = parse("The nodule is smaller than on the previous examination.")
+    assert less.change is not None and less.change.kind is ChangeKind.SMALLER
+
+
 @pytest.mark.parametrize(
     ("text", "places"),
     [
+        ("Lead tip over the right ventricle. Pacemaker lead in the right ventricle.", [("heart", None)]),
         ("Nodule in the RUL.", [("upper_lobe", R)]),
         ("Left basal opacity.", [("lung_base", L)]),
         ("Bibasilar atelectasis.", [("lung_base", B)]),

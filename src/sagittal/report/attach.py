@@ -33,6 +33,7 @@ _AND = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|/|&)?\s*(?:the\s+)?(?:in\s+the\s+|a
 _LOOSE = re.compile(r"[\s,]*(?:(?:\w+\s+)?(?:greater|more|larger|worse)\s+(?:than\s+)?)?", re.IGNORECASE)
 _LIST = re.compile(r"[\s,]*(?:and|or)?[\s,]*", re.IGNORECASE)
 _IS = re.compile(r"[\s,]*(?:is|are|appears?|remains?|which\s+is)?\s*", re.IGNORECASE)
+_VERB = re.compile(r"\s+(?:is|are|appears?|remains?)\s+(?:\w+ly\s+)?", re.IGNORECASE)
 _MAX_WORDS = 8
 NEAREST = 3
 """How many cues of a kind are looked at on either side; the nearest nearly always decides."""
@@ -167,6 +168,10 @@ def _share(clause: Clause, marks: list[Marks], leading: list[Place]) -> None:
     if leading and clause.hits:
         head = clause.text[clause.start : leading[0].start + 1]
         gap = clause.text[leading[-1].end : clause.hits[0].start]
+        subject = _VERB.fullmatch(gap) is not None and any(place.side for place in leading)
+        if subject and not marks[0].places:
+            # "The right lung is hyperexpanded."
+            marks[0].places = list(leading)
         if _OPENING.match(head) or _SHOWS.search(gap):
             for mark in marks:
                 if not mark.places:
@@ -232,6 +237,17 @@ def _give_changes(clause: Clause, marks: list[Marks]) -> None:
         i = clause.before(match.start()) if i is None else i
         if i >= 0 and marks[i].change is None:
             marks[i].change, marks[i].change_end = kind, match.end()
+            if kind is ChangeKind.RESOLVED and match[0].lower().endswith(" of"):
+                _share_resolution(clause, marks, i)
+
+
+def _share_resolution(clause: Clause, marks: list[Marks], first: int) -> None:
+    """ "Removal of the central line and feeding tube" removes both."""
+    for i in range(first + 1, len(marks)):
+        gap = clause.text[clause.hits[i - 1].end : clause.hits[i].start]
+        if not _LIST.fullmatch(gap) or marks[i].change is not None:
+            return
+        marks[i].change, marks[i].change_end = marks[first].change, clause.hits[i].start
 
 
 _GROWN = (ChangeKind.LARGER, ChangeKind.SMALLER)

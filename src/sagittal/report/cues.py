@@ -92,8 +92,9 @@ _CERTAINTY: tuple[tuple[Certainty | None, tuple[str, ...]], ...] = (
         (
             r"probabl[ey]",
             r"(?<!less )(?<!un)likely",
-            r"suggest(?:ive\s+of|s|ing|ed)?",
+            r"(?<!could )suggest(?:ive\s+of|s|ing|ed)?",
             r"suspicious\s+for",
+            r"worrisome\s+for",
             r"presum(?:ed|ably)",
             r"favou?rs?",
             r"favou?red",
@@ -106,6 +107,10 @@ _CERTAINTY: tuple[tuple[Certainty | None, tuple[str, ...]], ...] = (
     (
         Certainty.POSSIBLE,
         (
+            r"(?:can|could|may|might)\s+be\s+considered",
+            r"could\s+suggest",
+            r"difficult\s+to\s+exclude",
+            r"differential(?:\s+\w+){0,2}?\s+includes?",
             r"possibl[ey]",
             r"may(?:\s+(?:be|represent|reflect))?",
             r"might",
@@ -114,7 +119,7 @@ _CERTAINTY: tuple[tuple[Certainty | None, tuple[str, ...]], ...] = (
             r"questionable",
             r"question\s+of",
             r"perhaps",
-            r"concern(?:ing)?\s+for",
+            r"concern(?:ing)?(?:\s+findings?)?\s+for",
             r"versus",
             r"vs",
             r"(?:cannot|can\s+not|could\s+not)\s+(?:be\s+)?(?:entirely\s+|completely\s+|fully\s+)?"
@@ -138,7 +143,7 @@ CERTAINTY_AFTER = re.compile(
     r"(?:is|are|was|were|remains?|be|cannot|can\s+not|could\s+not|not)\s*$", re.IGNORECASE
 )
 """What stands before a certainty word that speaks of what was named before it."""
-ALWAYS_AFTER = re.compile(r"excluded|ruled\s+out", re.IGNORECASE)
+ALWAYS_AFTER = re.compile(r"excluded|ruled\s+out|considered", re.IGNORECASE)
 
 FAMILY = _words(r"family\s+history\s+(?:of|for)", r"(?:mother|father|sister|brother)\s+(?:has|had|with)")
 HISTORICAL = _words(
@@ -153,7 +158,7 @@ HYPOTHETICAL = _words(
     r"rule\s+out",
     r"r/o",
     r"assess(?:ment)?\s+for",
-    r"to\s+exclude",
+    r"(?<!difficult )to\s+exclude",
     r"looking\s+for",
     r"query",
     r"clinical\s+question",
@@ -203,6 +208,8 @@ def severity_of(match: re.Match[str], graded_by_size: bool) -> Severity | None:
     return _GRADES[index][1] if index < len(_SEVERITY) or graded_by_size else None
 
 
+_THAN = r"(?!\s+than(?:\s{3,}|\s+\d))"
+"""Sizes are blanked: "smaller than      " compares with a number, not with another day."""
 _CHANGE = (
     (r"not\s+comparable(?:\s+with)?", ChangeKind.NOT_COMPARABLE),
     (
@@ -215,12 +222,12 @@ _CHANGE = (
         ChangeKind.STABLE,
     ),
     (
-        r"(?<!the )larger|increas(?:e|ed|es|ing)|worsen(?:ed|ing)|progress(?:ed|ion|ive|ing)"
+        rf"(?<!the )larger{_THAN}|increas(?:e|ed|es|ing)|worsen(?:ed|ing)|progress(?:ed|ion|ive|ing)"
         r"|bigger|grown|growth",
         ChangeKind.LARGER,
     ),
     (
-        r"(?<!the )smaller|decreas(?:e|ed|es|ing)|improv(?:ed|ing|ement)|reduced|reduction"
+        rf"(?<!the )smaller{_THAN}|decreas(?:e|ed|es|ing)|improv(?:ed|ing|ement)|reduced|reduction"
         r"|regress(?:ed|ion)|diminished",
         ChangeKind.SMALLER,
     ),
@@ -297,5 +304,7 @@ NORMAL_AFTER = re.compile(
     rf"{_NORMAL}\b(?!\s+(?:of|variant))",
     re.IGNORECASE,
 )
+PART = re.compile(r"\s+(?:bases?|apex|apices|apical|periphery|zones?|lobes?|bases)\b", re.IGNORECASE)
+ONE_SIDE = re.compile(r"\b(right|left)\s+$", re.IGNORECASE)
 NORMAL_BEFORE = re.compile(r"\b(?:normal|clear|unremarkable)\s+(?:\w+\s+)?$", re.IGNORECASE)
 SUBJECTS = tuple((key, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for key, words in _SUBJECTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from sagittal.report.finding import Laterality
@@ -235,7 +235,25 @@ def find_observations(text: str, words: Sequence[tuple[str, int, int]]) -> list[
                 continue
             hits = [h for h in hits if h not in over or not _vaguer(text, h, key)]
             hits.append(Hit(match.start(), match.end(), (key,), pattern=True))
-    return sorted(hits, key=lambda h: (h.start, h.end))
+    return _once(text, sorted(hits, key=lambda h: (h.start, h.end)))
+
+
+def _once(text: str, hits: list[Hit]) -> list[Hit]:
+    """Two words side by side for one thing ("bullous emphysema", "fibrosis/scar") as one phrase."""
+    joined: list[Hit] = []
+    for hit in hits:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.keys == hit.keys
+            and not (last.pattern or hit.pattern)
+            and hit.start >= last.end
+            and _GAP.fullmatch(text[last.end : hit.start])
+        ):
+            joined[-1] = replace(last, end=hit.end, weak=last.weak and hit.weak)
+        else:
+            joined.append(hit)
+    return joined
 
 
 def exam_of(hits: Sequence[Hit], places: Sequence[Hit]) -> str | None:

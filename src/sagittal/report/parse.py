@@ -139,7 +139,7 @@ def _clause(text: _Text, piece: Piece, hits: tuple[Hit, ...]) -> list[tuple[int,
     """Findings of one clause with the place each begins."""
     clause = Clause(text.words, piece.start, piece.end, hits)
     found: list[tuple[int, Finding]] = [
-        (hit.start, Finding(concept(hit.keys[0]), presence=Presence.ABSENT))
+        (hit.start, Finding(concept(hit.keys[0]), presence=Presence.ABSENT, laterality=hit.side))
         for hit in normal(clause)
         if piece.section != "indication"
     ]

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from sagittal.report import cues
 from sagittal.report.attach import Clause
-from sagittal.report.finding import Certainty, Presence, Temporality
+from sagittal.report.finding import Certainty, Laterality, Presence, Temporality
 from sagittal.report.lexicon import Hit
+from sagittal.report.vocabulary import observation
 
 _QUESTION = re.compile(r"\s?\?")
 _PARTLY = re.compile(r"\b(?:otherwise|remainder|remaining|rest)\b", re.IGNORECASE)
 _OR = re.compile(r"\s*or\b", re.IGNORECASE)
 _WITH = re.compile(r"\bwith\b(?!in|out)", re.IGNORECASE)
+_NOT = re.compile(r"\b(?:not|never|no\s+longer)\b", re.IGNORECASE)
 _GLUE = re.compile(r"(?:\W|\b(?:and|or|nor|the|an?|versus|vs|any)\b)*", re.IGNORECASE)
 
 
@@ -112,6 +114,9 @@ def assertion(clause: Clause, hit: Hit, section: str) -> Assertion:
         when = Temporality.HISTORICAL
     elif _reached(clause, hit, cues.HYPOTHETICAL):
         when = Temporality.HYPOTHETICAL
+    if hit.pattern and _NOT.search(text, hit.start, hit.end):
+        # "The heart is not significantly enlarged": the negation stands inside the observation's words.
+        return Assertion(Presence.ABSENT, None, when)
     negation = _negated(clause, hit)
     nearest = min(_certainties(clause, hit), default=None, key=lambda c: c[0])
     if negation is not None:
@@ -142,7 +147,19 @@ def normal(clause: Clause) -> Iterator[Hit]:
                 continue
             lead = cues.NORMAL_BEFORE.search(clause.text, clause.start, match.start())
             tail = cues.NORMAL_AFTER.match(clause.text, match.end(), clause.end)
+            if cues.PART.match(clause.text, match.end(), clause.end):
+                # "The lung bases are clear" says nothing of the rest of the lungs.
+                continue
+            side = _one_side(clause, key, match.start())
             if tail is not None and not any(match.end() <= h.start < tail.end() for h in clause.hits):
-                yield Hit(match.start(), tail.end(), (key,))
+                yield Hit(match.start(), tail.end(), (key,), side=side)
             elif lead is not None:
-                yield Hit(lead.start(), match.end(), (key,))
+                yield Hit(lead.start(), match.end(), (key,), side=side)
+
+
+def _one_side(clause: Clause, key: str, start: int) -> Laterality | None:
+    """The one side that a normal statement is about ("the right lung is clear")."""
+    before = cues.ONE_SIDE.search(clause.text, clause.start, start)
+    if before is None or observation(key).laterality != "sided":
+        return None
+    return Laterality(before[1].lower())
