@@ -38,8 +38,10 @@ def read(
         files = done.write(out)
     reading = done.reading
     lines = [*disclosure(reading), "", report.text]
+    names = {series.uid: series.description for series in study.series}
     for refusal in reading.refusals:
-        lines.append(f"refused: {refusal.model}: {refusal.reason}")
+        of = f" of {names[refusal.series_uid]}" if names.get(refusal.series_uid) else ""
+        lines.append(f"refused: {refusal.model}{of}: {refusal.reason}")
     p = reading.provenance
     lines.append(f"{p.seconds:.1f} s, {p.energy_wh:.3f} Wh ({p.energy_source})")
     if out is not None:
@@ -47,9 +49,8 @@ def read(
     if reading.status is not Status.REFUSED:
         emit(reading, "\n".join(lines), json=json)
         return
-    refused = Refused(
-        "nothing in this study could be read", "; ".join(r.reason for r in reading.refusals), ""
-    )
+    reasons = "; ".join(dict.fromkeys(r.reason for r in reading.refusals))
+    refused = Refused(f"nothing in this study could be read: {reasons}")
     if not json:
         raise refused
     emit(reading, "", json=True)
