@@ -35,7 +35,9 @@ def one(
     k = size // THUMBNAIL
     small = hu.reshape(THUMBNAIL, k, THUMBNAIL, k, THUMBNAIL, k).mean(axis=(1, 3, 5))
     known = case.truth.contrast_to_noise
-    ratios = [(f.observation.key, known[f.tracking_uid]) for f in case.truth.findings if f.tracking_uid in known]
+    ratios = [
+        (f.observation.key, known[f.tracking_uid]) for f in case.truth.findings if f.tracking_uid in known
+    ]
     return small.ravel(), [case.truth.labels[key] for key in LABELS[KIND]], ratios
 
 

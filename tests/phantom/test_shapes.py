@@ -123,7 +123,9 @@ def test_what_lies_farther_from_the_detector_is_larger() -> None:
 @pytest.mark.parametrize("pixels", [128, 256, 512])
 def test_a_cloud_has_no_lattice_on_fine_pixels(pixels: int) -> None:
     """A straight tube has the same thickness all along, however fine the film."""
-    rays = detector_rays((pixels, pixels), 160 / pixels, 1.0, 0.0, (0.0, 0.0), detector_y=45.0, source_mm=1800.0)
+    rays = detector_rays(
+        (pixels, pixels), 160 / pixels, 1.0, 0.0, (0.0, 0.0), detector_y=45.0, source_mm=1800.0
+    )
     x = np.linspace(-100, 100, 30, dtype=np.float32)
     path = np.stack([x, 0 * x, 0 * x], 1)[None]
     width = np.full((1, 30), 8.0, np.float32)

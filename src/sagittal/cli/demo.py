@@ -73,15 +73,15 @@ def demo(
             drawing.start()
             if check:
                 raise typer.Exit(_check(running, broken, json=json, quiet=quiet))
-            emit(
-                {"url": running.url},
-                f"The reading room is open at {running.url} (ctrl-c closes it)",
-                json=json,
-            )
-            sys.stdout.flush()
-            if not no_browser:
-                webbrowser.open(running.url)
             try:
+                emit(
+                    {"url": running.url},
+                    f"The reading room is open at {running.url} (ctrl-c closes it)",
+                    json=json,
+                )
+                sys.stdout.flush()
+                if not no_browser:
+                    webbrowser.open(running.url)
                 while drawing.is_alive() or not broken:
                     time.sleep(0.5)
             except KeyboardInterrupt:
