@@ -604,8 +604,10 @@ LIMITATIONS = (
     "Findings were learnt from phantoms alone; on patients they are not calibrated and are not assessed.",
     "Lungs on real films: measured on frontal films only (recipes/lungs_real.py).",
     "Children under 3 years and lateral films are outside the specification.",
-    "The energy is that of pre-training and of the branches learnt from phantoms; the hippocampus branch "
-    "(about ten minutes on two cores) is not in it.",
+    "Nodules and consolidations on CT and infarcts on MR are scored, poorly, and never outlined.",
+    "The energy is that of pre-training and of the last fit of each branch learnt from phantoms. Not in it: "
+    "the hippocampus branch (about ten minutes on two cores) and what chest CT and brain MR had learnt before "
+    "their fits were begun again (docs/log.md).",
 )
 PACKAGE = Path(__file__).resolve().parents[1] / "src/sagittal/zoo/weights/sagittal-small"
 STAGES = ("data", "pretrain", "fit", "evaluate", "pack")

@@ -74,7 +74,8 @@ def _text(found: Card) -> str:
             lines.append("  draws " + ", ".join(branch.masks))
     for result in found.results:
         beside = f"; {result.baseline_name} {result.baseline:.3f}" if result.baseline is not None else ""
-        lines.append(f"{result.measure} of {result.of}: {result.interval} on {result.data}{beside}")
+        where = f"{result.domain}: {result.data}"
+        lines.append(f"{result.measure} of {result.of}: {result.interval} on {where}{beside}")
     lines += [f"data: {use.name}, {use.licence}, n = {use.n}" for use in found.data]
     lines += [f"limitation: {text}" for text in found.limitations]
     if found.training is not None:
