@@ -606,7 +606,7 @@ LIMITATIONS = (
     "Children under 3 years and lateral films are outside the specification.",
     "Nodules and consolidations on CT and infarcts on MR are scored, poorly, and never outlined.",
     "The energy is that of pre-training and of the last fit of each branch learnt from phantoms. Not in it: "
-    "the hippocampus branch (about ten minutes on two cores) and what chest CT and brain MR had learnt before "
+    "the hippocampus branch (ten minutes on two cores) and what chest CT and brain MR had learnt before "
     "their fits were begun again (docs/log.md).",
 )
 PACKAGE = Path(__file__).resolve().parents[1] / "src/sagittal/zoo/weights/sagittal-small"
