@@ -18,6 +18,9 @@ from sagittal.report.codec import to_json
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; no effect where nothing is.")]
+Prior = Annotated[Path | None, typer.Option("--prior", help="An earlier study of the same patient.")]
+ContextFile = Annotated[Path | None, typer.Option("--context", help="Indication, notes, labs ... as JSON.")]
+Assume = Annotated[str | None, typer.Option("--assume", help="What the files do not say: K=V,K=V.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N; no effect where no model runs.")]
 
 

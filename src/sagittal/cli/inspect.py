@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, emit
+from sagittal.cli.common import Assume, ContextFile, Device, Json, Prior, Quiet, Seed, emit
 from sagittal.report.codec import to_json
 from sagittal.study.open import open_study
 from sagittal.study.study import Series, Study
@@ -16,9 +16,9 @@ from sagittal.study.summary import summarise, summarise_series
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="DICOM folder, file or zip; NIfTI; PNG or JPEG.")],
-    prior: Annotated[Path | None, typer.Option(help="An earlier study of the same patient.")] = None,
-    context: Annotated[Path | None, typer.Option(help="Indication, notes, labs ... as JSON.")] = None,
-    assume: Annotated[str | None, typer.Option(help="What the files do not say: K=V,K=V.")] = None,
+    prior: Prior = None,
+    context: ContextFile = None,
+    assume: Assume = None,
     json: Json = False,
     quiet: Quiet = False,
     seed: Seed = 0,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, emit, progress
+from sagittal.cli.common import Assume, Device, Json, Quiet, Seed, check_out, emit, progress
 from sagittal.datasets.open import open_data
 from sagittal.tasks.classify import predict as run
 from sagittal.tasks.classify import write_csv
@@ -20,7 +20,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="CSV to write: study, patient, split, a column a label.")],
     split: Annotated[str | None, typer.Option(help="train, val or test; default: all.")] = None,
     branch: Annotated[str | None, typer.Option(help="Which branch of the model; default: what fits.")] = None,
-    assume: Annotated[str | None, typer.Option(help="What the files do not say: K=V,K=V.")] = None,
+    assume: Assume = None,
     json: Json = False,
     quiet: Quiet = False,
     seed: Seed = 0,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, complain, emit
+from sagittal.cli.common import Assume, ContextFile, Device, Json, Prior, Quiet, Seed, complain, emit
 from sagittal.errors import Refused
 from sagittal.report.disclosure import disclosure
 from sagittal.report.reading import Status
@@ -18,9 +18,9 @@ from sagittal.tasks.read import read as run
 def read(
     path: Annotated[Path, typer.Argument(help="DICOM folder, file or zip; NIfTI; PNG or JPEG.")],
     model: Annotated[str, typer.Option("--model", help="Name or folder of a model.")] = "sagittal-small",
-    prior: Annotated[Path | None, typer.Option("--prior", help="An earlier study of the patient.")] = None,
-    context: Annotated[Path | None, typer.Option("--context", help="Context as JSON.")] = None,
-    assume: Annotated[str, typer.Option("--assume", help="What the file does not say: K=V,...")] = "",
+    prior: Prior = None,
+    context: ContextFile = None,
+    assume: Assume = None,
     language: Annotated[str, typer.Option("--language", help="Language of the report.")] = "en",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the reading's files.")] = None,
     json: Json = False,
@@ -31,7 +31,7 @@ def read(
     """Read a study into a drafted report with its evidence."""
     from sagittal.report.render import render
 
-    study = open_study(path, context=context, prior=prior, assume=assume or None)
+    study = open_study(path, context=context, prior=prior, assume=assume)
     done = run(study, model=model, seed=seed, device=device)
     report = render(done.reading, language=language)
     if out is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, emit
+from sagittal.cli.common import Assume, Device, Json, Quiet, Seed, check_out, emit
 from sagittal.errors import BadInput
 from sagittal.tasks.segment import TASKS, write_mask
 from sagittal.tasks.segment import segment as run
@@ -19,7 +19,7 @@ def segment(
     out: Annotated[Path, typer.Option(help="MASK.nii.gz (label map) or MASK.dcm (DICOM SEG).")],
     model: Annotated[str | None, typer.Option(help="Name or folder; default: the task's own.")] = None,
     series: Annotated[str | None, typer.Option(help="Only the series with this UID.")] = None,
-    assume: Annotated[str | None, typer.Option(help="What the files do not say: K=V,K=V.")] = None,
+    assume: Assume = None,
     json: Json = False,
     quiet: Quiet = False,
     seed: Seed = 0,

@@ -12,11 +12,11 @@ from sagittal.phantom.anatomy import Chest, draw_anatomy
 from sagittal.phantom.ct_body import Body, body, fit_grid, inside_lung
 from sagittal.phantom.ct_lesions import CtLesion
 from sagittal.phantom.ct_texture import lobe
-from sagittal.phantom.evidence import evidence_of, volume_ml
+from sagittal.phantom.evidence import evidence_of, graded
 from sagittal.phantom.scanner import Protocol, draw_protocol, scan, seen
 from sagittal.phantom.shapes import Array
 from sagittal.phantom.truth import LABELS, Acquired, Scope, Split
-from sagittal.report.finding import ChangeKind, Finding, Laterality, Measurement, Severity
+from sagittal.report.finding import ChangeKind, Finding, Laterality, Measurement
 from sagittal.report.vocabulary import concept, site
 from sagittal.study.geometry import Geometry
 from sagittal.study.study import Acquisition, Series
@@ -212,7 +212,7 @@ def acquire(
     masks = {name: Volume(mask, geometry) for name, mask in truth.masks.items()}
     masks |= {name: Volume(mask, geometry) for name, mask in truth.lesions.items()}
     ratios = _contrast_to_noise(truth, image, spacing, protocol)  # type: ignore[arg-type]
-    lung = volume_ml(masks["lung_right"]) + volume_ml(masks["lung_left"])
+    lung = masks["lung_right"].inside_ml + masks["lung_left"].inside_ml
     return Acquired(
         series=(series,),
         masks=masks,
@@ -223,7 +223,7 @@ def acquire(
         contrast_to_noise={scope.tracking_uid(name): round(v, 3) for name, v in ratios.items()},
         measurements={
             "lung_volume_ml": round(lung, 1),
-            "heart_volume_ml": round(volume_ml(masks["heart"]), 1),
+            "heart_volume_ml": round(masks["heart"].inside_ml, 1),
         },
         description="CT chest",
     )
@@ -294,7 +294,7 @@ def _contrast_to_noise(
 def _finding(
     lesion: CtLesion, chest: Chest, mask: Volume, lung_ml: float, series_uid: str, scope: Scope
 ) -> Finding:
-    amount = volume_ml(mask)
+    amount = mask.inside_ml
     measurements = [Measurement("volume", (round(amount, 2),), "mL", method="phantom truth")]
     attributes: tuple[tuple[str, str], ...] = ()
     severity, place = None, "lung"
@@ -307,10 +307,10 @@ def _finding(
     if lesion.key == "nodule":
         attributes = (("density", "solid" if lesion.density > 0.8 else "ground-glass"),)
     elif lesion.key == "pleural_effusion":
-        place, severity = "pleural_space", _graded(amount, 100, 300)
+        place, severity = "pleural_space", graded(amount, 100, 300)
     elif lesion.key == "emphysema":
         share = amount / max(lung_ml, 1e-6)
-        severity = _graded(share, 0.15, 0.3)
+        severity = graded(share, 0.15, 0.3)
         measurements = [Measurement("ratio", (round(share, 3),), "1", method="share of the lungs")]
     return Finding(
         observation=concept(lesion.key),
@@ -323,9 +323,3 @@ def _finding(
         evidence=evidence_of(mask, lesion.name, series_uid),
         source="phantom",
     )
-
-
-def _graded(value: float, moderate: float, severe: float) -> Severity:
-    if value < moderate:
-        return Severity.MILD
-    return Severity.MODERATE if value < severe else Severity.SEVERE

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from sagittal.report.finding import Evidence
+from sagittal.report.finding import Evidence, Severity
 from sagittal.study.geometry import Geometry
 from sagittal.study.volume import Volume
 
@@ -38,9 +38,8 @@ def evidence_of(mask: Volume, name: str, series_uid: str) -> Evidence:
     )
 
 
-def volume_ml(mask: Volume) -> float:
-    """Volume of a mask in mL."""
-    if not isinstance(mask.geometry, Geometry):
-        raise ValueError("a radiograph's mask has an area, not a volume")
-    cell = abs(float(np.linalg.det(mask.geometry.affine[:3, :3])))
-    return float(np.count_nonzero(mask.voxels)) * cell / 1000
+def graded(value: float, moderate: float, severe: float) -> Severity:
+    """Mild below ``moderate``, severe from ``severe`` on."""
+    if value < moderate:
+        return Severity.MILD
+    return Severity.MODERATE if value < severe else Severity.SEVERE

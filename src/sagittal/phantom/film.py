@@ -8,7 +8,7 @@ import numpy as np
 
 from sagittal.phantom.anatomy import Chest
 from sagittal.phantom.chest import ChestSubject, draw_chest, evolve_lesion, new_lesion
-from sagittal.phantom.evidence import evidence_of
+from sagittal.phantom.evidence import evidence_of, graded
 from sagittal.phantom.lesions import Lesion
 from sagittal.phantom.radiograph import Film, radiograph
 from sagittal.phantom.truth import LABELS, Acquired, Scope, Split
@@ -148,13 +148,13 @@ def _finding(
     if lesion.key in ("nodule", "mass"):
         attributes = (("margin", lesion.margin),)
     elif lesion.key == "cardiomegaly":
-        severity = _graded(chest.ratio, 0.56, 0.6)
+        severity = graded(chest.ratio, 0.56, 0.6)
         ratio = Measurement("ratio", (round(chest.ratio, 3),), "1", method="cardiothoracic ratio")
         measurements = (ratio,)
     elif lesion.key in ("pleural_effusion", "pneumothorax"):
         lung = film.masks[f"lung_{lesion.side}"]
         area = float((np.asarray(mask.voxels) > 0).sum())
-        severity = _graded(area / max(area + float((lung & ~mask.voxels).sum()), 1.0), 0.15, 0.4)
+        severity = graded(area / max(area + float((lung & ~mask.voxels).sum()), 1.0), 0.15, 0.4)
     elif lesion.key == "rib_fracture":
         count = len(lesion.ribs)
     return Finding(
@@ -169,9 +169,3 @@ def _finding(
         evidence=evidence_of(mask, lesion.name, series_uid),
         source="phantom",
     )
-
-
-def _graded(value: float, moderate: float, severe: float) -> Severity:
-    if value < moderate:
-        return Severity.MILD
-    return Severity.MODERATE if value < severe else Severity.SEVERE

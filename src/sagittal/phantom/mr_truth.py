@@ -94,7 +94,7 @@ def acquired(subject: BrainSubject, scan: Scan, exposure: Exposure, scope: Scope
     for lesion in subject.lesions:
         for name in lesion.findings:
             if name in masks:
-                measurements[f"{name}_volume_ml"] = round(_volume_ml(masks[name], geometry), 2)
+                measurements[f"{name}_volume_ml"] = round(Volume(masks[name], geometry).inside_ml, 2)
     return Acquired(
         series=series,
         masks={name: Volume(mask.astype(np.uint8), geometry) for name, mask in masks.items()},
@@ -245,7 +245,7 @@ def _finding(
             diameters = diameters_mm(mask, geometry)
             measurements.append(Measurement("diameter", diameters, "mm", method="largest", plane="axial"))
         measurements.append(
-            Measurement("volume", (round(_volume_ml(mask, geometry), 1),), "mL", method="mask")
+            Measurement("volume", (round(Volume(mask, geometry).inside_ml, 1),), "mL", method="mask")
         )
     if key == "contrast_enhancement":
         attributes.append(
@@ -275,10 +275,6 @@ def _finding(
         ),
         source="phantom",
     )
-
-
-def _volume_ml(mask: Mask, geometry: Geometry) -> float:
-    return float(mask.sum()) * float(np.prod(geometry.spacing_mm)) / 1000.0
 
 
 def diameters_mm(mask: Mask, geometry: Geometry) -> tuple[float, float]:

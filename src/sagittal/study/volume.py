@@ -43,6 +43,11 @@ class Volume:
             raise ValueError("a picture has no volume in millilitres")
         return float(abs(np.linalg.det(self.geometry.affine[:3, :3]))) / 1000.0
 
+    @property
+    def inside_ml(self) -> float:
+        """Millilitres of a mask: of all voxels that are not 0; raises ValueError for a picture."""
+        return float(np.count_nonzero(self.voxels)) * self.voxel_ml
+
     def like(self, voxels: NDArray[Any], unit: Unit = "arbitrary") -> Volume:
         """Other voxels on the same grid."""
         if voxels.shape != self.voxels.shape:

@@ -346,7 +346,7 @@ def _keep_mask(
         unique, number = f"{name}-{number}", number + 1
     ml = None
     if isinstance(mask.geometry, Geometry):
-        ml = round(float(np.count_nonzero(mask.voxels)) * mask.voxel_ml, 2)
+        ml = round(mask.inside_ml, 2)
     found.masks[unique] = mask
     found.summaries.append(MaskSummary(unique, series.uid, of, ml, one.card.name))
     return found.summaries[-1]

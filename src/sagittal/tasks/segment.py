@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagittal.errors import BadInput, Refused
-from sagittal.measure.segmentation import volume_ml
 from sagittal.report.code import PRIVATE_SCHEME, Concept
 from sagittal.report.reading import ModelUse, Refusal
 from sagittal.study.geometry import Geometry
@@ -95,10 +94,9 @@ class Segmented:
 
     def volumes_ml(self) -> dict[str, float | None]:
         """mL a mask; None on a picture, which has no depth."""
-        geometry = self.series.geometry
-        if not isinstance(geometry, Geometry):
+        if not isinstance(self.series.geometry, Geometry):
             return dict.fromkeys(self.masks)
-        return {name: volume_ml(mask.voxels, geometry.spacing_mm) for name, mask in self.masks.items()}
+        return {name: mask.inside_ml for name, mask in self.masks.items()}
 
 
 def segment(
