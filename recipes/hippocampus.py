@@ -37,6 +37,7 @@ from sagittal.study.study import Study
 from sagittal.training.loop import FitConfig, Progress, fit
 from sagittal.training.objective import mask_loss
 from sagittal.zoo.card import BranchCard, DataUse, Result
+from sagittal.zoo.load import BUNDLED
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,10 @@ def atlas(truths: list[NDArray[np.uint8]], shape: tuple[int, ...]) -> NDArray[np
 @torch.inference_mode()
 def evaluate(recipe: Recipe) -> None:
     """Print and save Dice on the unseen cases."""
-    model, (seen, unseen) = load(Path(recipe.out)), names(recipe)
+    out, (seen, unseen) = Path(recipe.out), names(recipe)
+    # In a fresh clone there is no fit: then the branch of the bundled model is measured again.
+    model = load(out if (out / "config.json").exists() else BUNDLED / "sagittal-small")
+    out.mkdir(parents=True, exist_ok=True)
     truths = [case(recipe, name)[1] for name in seen]
     rows: dict[str, list[float]] = {}
     for name in unseen:
@@ -262,7 +266,7 @@ def evaluate(recipe: Recipe) -> None:
     )
     # The form in which `recipes/small.py pack` takes a branch into the bundled model.
     evaluation = {"branch": branch, "data": [use], "results": found}
-    (Path(recipe.out) / "evaluation.json").write_text(dumps(evaluation))
+    (out / "evaluation.json").write_text(dumps(evaluation))
 
 
 if __name__ == "__main__":

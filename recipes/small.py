@@ -12,9 +12,11 @@ pack       weights, config, tokenizer and card into the package
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -207,6 +209,24 @@ def picked(arrays: Arrays, step: int, size: int, seed: int) -> tuple[np.ndarray,
     return np.sort(order[start : start + size]), torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
+def steps(
+    size: Callable[[int], int], seconds: float = math.inf
+) -> Callable[[int], Iterator[tuple[Tensor, int]]]:
+    """What `fit` asks for: from a step on, (as many zeros as the step has items, step), for so many seconds.
+
+    The objective finds its rows from the step alone; the zeros only tell `fit` how many they are.
+    """
+
+    def batches(start: int) -> Iterator[tuple[Tensor, int]]:
+        began = time.monotonic()
+        for step in itertools.count(start):
+            if time.monotonic() - began >= seconds:
+                return
+            yield torch.zeros(size(step)), step
+
+    return batches
+
+
 def tensors(arrays: Arrays, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
     """image (B, C, *S) float, masks (B, M, *s) in 0..1, labels (B, L) float."""
     image = torch.from_numpy(arrays.images[rows].astype(np.float32))
@@ -252,13 +272,9 @@ def pretrain(recipe: Recipe) -> None:
     # Films come three times as often as volumes: they are cheaper by more than that.
     turns = ("chest-xray", "chest-xray", "chest-ct", "chest-xray", "brain-mr")
 
-    def batches(start: int) -> Iterator[tuple[Tensor, int]]:
-        step = start
-        while True:
-            kind = turns[step % len(turns)]
-            size = recipe.pretrain_batch if kind == "chest-xray" else recipe.pretrain_volume_batch
-            yield torch.zeros(size), step
-            step += 1
+    def size_of(step: int) -> int:
+        film = turns[step % len(turns)] == "chest-xray"
+        return recipe.pretrain_batch if film else recipe.pretrain_volume_batch
 
     def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
         size, step = len(batch[0]), batch[1]
@@ -280,9 +296,7 @@ def pretrain(recipe: Recipe) -> None:
         blocks = block_mask(len(few), image.shape[2:], MASKING[kind], generator)
         hidden = model.encode(kind, head.hide(few, blocks))
         # What is hidden is foretold from the rest and from the notes: here fusion learns to listen.
-        notes = tokenizer(
-            [noted(sets[kind].rows[i], step) for i in rows[: len(few)]], model.config.text.length
-        )
+        notes = tokenizer([noted(sets[kind].rows[i], step) for i in rows[: len(few)]], length)
         fused = model.fusion(hidden.tokens, {"text": model.text(notes)})
         hidden = replace(hidden, tokens=fused)
         wanted = target(few, MASKING[kind])
@@ -304,7 +318,7 @@ def pretrain(recipe: Recipe) -> None:
         fit(
             both,
             objective,
-            batches,
+            steps(size_of),
             plan,
             folder=out / "pretrain-run",
             report=report_to(out / "pretrain.jsonl"),
@@ -355,11 +369,7 @@ def fit_crops(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Non
     """The mask decoder (and its encoder) of a kind of volume, on pieces, before it meets whole volumes."""
     out = Path(recipe.out)
 
-    def batches(start: int) -> Iterator[tuple[Tensor, int]]:
-        step = start
-        while True:
-            yield torch.zeros(recipe.crop_batch), step
-            step += 1
+    weight = mask_weight(kind)
 
     def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
         rows, generator = picked(data, batch[1], recipe.crop_batch, recipe.seed + 3)
@@ -369,7 +379,7 @@ def fit_crops(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Non
         image, masks = augment.scan(image, masks, generator, shift=False)
         features = model.encode(kind, image)
         drawn = model.branches[kind].masks(features.pyramid, features.tokens)
-        return {"mask": mask_loss(drawn, masks, weight=mask_weight(kind), balance=BALANCE[kind])}
+        return {"mask": mask_loss(drawn, masks, weight=weight, balance=BALANCE[kind])}
 
     plan = FitConfig(
         steps=100_000,
@@ -383,14 +393,14 @@ def fit_crops(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Non
     fit(
         model,
         objective,
-        batches,
+        steps(lambda _: recipe.crop_batch),
         plan,
         folder=out / f"{kind}-crops-run",
         report=report_to(out / f"{kind}-crops.jsonl"),
     )
 
 
-def fit_branch(recipe: Recipe, kind: CaseKind, *, pretrained: bool = True) -> None:
+def fit_branch(recipe: Recipe, kind: CaseKind) -> None:
     """Decoders (and, gently, the encoder) of one kind, with masks and labels; alignment to the text stays."""
     out, data = Path(recipe.out), phantoms(recipe, kind, "train")
     model = part(recipe, kind)
@@ -408,12 +418,6 @@ def fit_branch(recipe: Recipe, kind: CaseKind, *, pretrained: bool = True) -> No
         "chest-ct": recipe.scan_seconds,
         "brain-mr": recipe.head_seconds,
     }[kind]
-
-    def batches(start: int) -> Iterator[tuple[Tensor, int]]:
-        step, began = start, time.monotonic()
-        while time.monotonic() - began < recipe.stage_seconds:
-            yield torch.zeros(size), step
-            step += 1
 
     def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
         rows, generator = picked(data, batch[1], size, recipe.seed + 1)
@@ -446,7 +450,7 @@ def fit_branch(recipe: Recipe, kind: CaseKind, *, pretrained: bool = True) -> No
         reached = fit(
             model,
             objective,
-            batches,
+            steps(lambda _: size, recipe.stage_seconds),
             plan,
             folder=out / f"{kind}-run",
             report=report_to(out / f"{kind}.jsonl"),
@@ -488,7 +492,8 @@ def evaluate(recipe: Recipe, kind: CaseKind) -> None:
     """Calibrate on the first held-out phantoms, measure on the last 400, write both beside the weights."""
     out, labels = Path(recipe.out), LABELS[kind]
     train, held = phantoms(recipe, kind, "train"), phantoms(recipe, kind, "heldout")
-    model = load(out / kind)
+    # In a fresh clone there is no fit: then the weights of the package are measured again.
+    model = load(out / kind if (out / kind / "config.json").exists() else PACKAGE)
     logits, drawn, pooled = run(model, kind, held, 16 if kind == "chest-xray" else 2)
     probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
     n = len(held.rows) - recipe.measured
@@ -508,6 +513,7 @@ def evaluate(recipe: Recipe, kind: CaseKind) -> None:
     )
     present = [card.thresholds[0].present or 1.0 for card in cards]
     curve = sensitivity_by_cnr(test.rows, calibrated, labels, present, kind)
+    (out / kind).mkdir(exist_ok=True)
     half = n // 2
     gate = fit_gate(pooled[:half], pooled[half:n])
     save_gates({kind: gate}, out / kind)
