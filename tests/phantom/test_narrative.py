@@ -24,7 +24,7 @@ def _contexts(kind: CaseKind, labels: dict[str, int], age: float, n: int) -> lis
 def test_context_never_names_an_observation(kind: CaseKind, age: float) -> None:
     words = set()
     for entry in observations():
-        words |= {entry.term.lower(), *(s.lower() for s in entry.synonyms)}
+        words |= {entry.term.lower(), *(s.lower() for s in entry.name().synonyms)}
     for context in _contexts(kind, dict.fromkeys(LABELS[kind], 1), age, 200):
         text = f"{context.indication} {' '.join(context.notes)}".lower()  # type: ignore[attr-defined]
         assert text.strip()

@@ -93,7 +93,8 @@ def test_every_observation_with_every_change_time_and_count(entry: object) -> No
 
 def test_synonyms_mean_their_observation() -> None:
     for entry in OBSERVATIONS:
-        for word in (entry.term, entry.plural, *entry.synonyms, *entry.abbreviations):
+        name = entry.name()
+        for word in (name.term, name.plural, *name.synonyms, *name.abbreviations):
             if word is not None:
                 keys = {f.observation.key for f in parse(f"There is {word}.")}
                 shared = {"pulmonary_oedema", "vasogenic_oedema"} if word == "oedema" else set()
@@ -102,7 +103,8 @@ def test_synonyms_mean_their_observation() -> None:
 
 def test_site_words_mean_their_site() -> None:
     for place in sites():
-        for word in (place.term, place.plural, *place.synonyms, *place.abbreviations):
+        name = place.name()
+        for word in (name.term, name.plural, *name.synonyms, *name.abbreviations):
             if word is not None:
                 assert [f.site for f in parse(f"Nodule in the {word}.")] == [place.concept], word
 

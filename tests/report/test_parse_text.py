@@ -16,6 +16,7 @@ from sagittal.report.finding import (
     Temporality,
 )
 from sagittal.report.labels import LABEL_SETS, labels, names, text_labels
+from sagittal.report.language import language
 from sagittal.report.parse import parse, parse_document
 from sagittal.report.segment import clauses, sentences
 
@@ -172,12 +173,12 @@ def test_spans_point_at_the_words_and_the_rest_is_unparsed() -> None:
 
 def test_sentences_are_not_split_at_points_in_numbers_and_parentheses() -> None:
     text = "1. Nodule of 8.5 mm (series 3. image 4) e.g. here. 2. Mass"
-    assert [text[s.start : s.end] for s in sentences(text)] == [
+    assert [text[s.start : s.end] for s in sentences(text, language())] == [
         "1. Nodule of 8.5 mm (series 3. image 4) e.g. here.",
         "2. Mass",
     ]
-    (whole,) = sentences("Nodule (a; b); no mass but effusion")
-    assert len(clauses("Nodule (a; b); no mass but effusion", whole)) == 3
+    (whole,) = sentences("Nodule (a; b); no mass but effusion", language())
+    assert len(clauses("Nodule (a; b); no mass but effusion", whole, language())) == 3
 
 
 def test_label_sets() -> None:

@@ -11,29 +11,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from sagittal.report import cues
 from sagittal.report.finding import ChangeKind, Laterality, Severity
+from sagittal.report.language import Language
 from sagittal.report.lexicon import Hit, find_sites, tokens
+from sagittal.report.sizes import counts
+from sagittal.report.stated import DESCRIBED
 from sagittal.report.vocabulary import observation, within
 
-_APART = re.compile(
-    r"[,:;()]|\b(?:in|at|of|on|for|with|within|without|along|from|to|and|or|nor|no|not|there|may|likely|"
-    r"possibly|probably|may|could|measuring|due|secondary|suspicious|suggest\w*|represent\w*|consistent|"
-    r"compatible|versus|over|is|are|was|were|has|have|shows?|than|which|that|as)\b",
-    re.IGNORECASE,
-)
-_PREPOSITION = re.compile(
-    r"\b(?:in|at|within|of|on|along|over|throughout|involving|overlying|near|adjacent\s+to|to|from|into|"
-    r"around|about|affecting|localized\s+to|located|predominantly|projecting)\s+(?:[\w-]+\s+){0,3}$",
-    re.IGNORECASE,
-)
-_OPENING = re.compile(r"^\W*(?:in|at|within|on|along|over|throughout|involving)\b", re.IGNORECASE)
-_SHOWS = re.compile(r"\b(?:there\s+(?:is|are|was|were)|shows?|demonstrates?|contains?|reveals?|:)", re.I)
-_AND = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|/|&)?\s*(?:the\s+)?(?:in\s+the\s+|at\s+the\s+)?", re.IGNORECASE)
-_LOOSE = re.compile(r"[\s,]*(?:(?:\w+\s+)?(?:greater|more|larger|worse)\s+(?:than\s+)?)?", re.IGNORECASE)
-_LIST = re.compile(r"[\s,]*(?:and|or)?[\s,]*", re.IGNORECASE)
-_IS = re.compile(r"[\s,]*(?:is|are|appears?|remains?|which\s+is)?\s*", re.IGNORECASE)
-_VERB = re.compile(r"\s+(?:is|are|appears?|remains?)\s+(?:\w+ly\s+)?", re.IGNORECASE)
 _MAX_WORDS = 8
 NEAREST = 3
 """How many cues of a kind are looked at on either side; the nearest nearly always decides."""
@@ -69,6 +53,7 @@ class Clause:
     start: int
     end: int
     hits: tuple[Hit, ...]
+    language: Language
     _found: dict[re.Pattern[str], tuple[re.Match[str], ...]] = field(default_factory=dict, compare=False)
 
     def found(self, pattern: re.Pattern[str]) -> tuple[re.Match[str], ...]:
@@ -94,38 +79,40 @@ class Clause:
         return next((h for h in self.hits if h.start < end and start < h.end), None)
 
 
-def near(text: str, start: int, end: int) -> bool:
+def near(clause: Clause, start: int, end: int) -> bool:
     """Whether the words between two marks only describe what follows."""
-    gap = text[start:end]
-    return not _APART.search(gap) and len(gap.split()) <= _MAX_WORDS
+    gap = clause.text[start:end]
+    return not clause.language.cues.apart.search(gap) and len(gap.split()) <= _MAX_WORDS
 
 
 def _following(clause: Clause, start: int, end: int) -> int | None:
     """Index of the observation that a word right before it describes."""
     for i, hit in enumerate(clause.hits):
         if hit.start >= end:
-            return i if near(clause.text, end, hit.start) else None
+            return i if near(clause, end, hit.start) else None
     return None
 
 
 def _places(clause: Clause) -> list[Place]:
     """Places of the clause in order, a side joined to the site it stands before."""
-    text = clause.text
-    words = tokens(text, clause.start, clause.end)
+    text, cues = clause.text, clause.language.cues
+    words = tokens(text, clause.start, clause.end, clause.language)
     free = [
-        h for h in find_sites(text, words) if (over := clause.inside(h.start, h.end)) is None or over.pattern
+        h
+        for h in find_sites(text, words, clause.language)
+        if (over := clause.inside(h.start, h.end)) is None or over.pattern
     ]
     sides = []
-    for match in clause.found(cues.SIDES):
+    for match in clause.found(cues.side.pattern):
         over = clause.inside(*match.span())
         taken = any(h.start < match.end() and match.start() < h.end for h in free)
         if not taken and (over is None or over.pattern):
-            sides.append(Place(match.start(), match.end(), None, cues.side_of(match)))
+            sides.append(Place(match.start(), match.end(), None, cues.side.value(match)))
     found = []
     for hit in free:
         side = hit.side
         for i, place in enumerate(sides):
-            if side is None and place.end <= hit.start and near(text, place.end, hit.start):
+            if side is None and place.end <= hit.start and near(clause, place.end, hit.start):
                 if len(text[place.end : hit.start].split()) > 3 or clause.inside(place.end, hit.start):
                     continue
                 side = place.side
@@ -137,7 +124,7 @@ def _places(clause: Clause) -> list[Place]:
 
 
 def _give_places(clause: Clause, marks: list[Marks]) -> None:
-    text, leading = clause.text, []
+    text, cues, leading = clause.text, clause.language.cues, []
     ends: dict[int, int] = {}
     for place in _places(clause):
         over = clause.inside(place.start, place.end)
@@ -152,9 +139,9 @@ def _give_places(clause: Clause, marks: list[Marks]) -> None:
                 continue
             gap = text[max(ends.get(i, 0), clause.hits[i].end) : place.start]
             linked = (
-                _PREPOSITION.search(gap) is not None
-                or (i in ends and _AND.fullmatch(gap) is not None)
-                or (place.site is None and _LOOSE.fullmatch(gap) is not None)
+                cues.preposition.search(gap) is not None
+                or (i in ends and cues.and_.fullmatch(gap) is not None)
+                or (place.site is None and cues.loose.fullmatch(gap) is not None)
             )
             if not linked:
                 continue
@@ -165,21 +152,22 @@ def _give_places(clause: Clause, marks: list[Marks]) -> None:
 
 def _share(clause: Clause, marks: list[Marks], leading: list[Place]) -> None:
     """Places at the head go to every observation without one; at the tail, to the list before it."""
+    cues = clause.language.cues
     if leading and clause.hits:
         head = clause.text[clause.start : leading[0].start + 1]
         gap = clause.text[leading[-1].end : clause.hits[0].start]
-        subject = _VERB.fullmatch(gap) is not None and any(place.side for place in leading)
+        subject = cues.is_firmly.fullmatch(gap) is not None and any(place.side for place in leading)
         if subject and not marks[0].places:
             # "The right lung is hyperexpanded."
             marks[0].places = list(leading)
-        if _OPENING.match(head) or _SHOWS.search(gap):
+        if cues.opening.match(head) or cues.shows.search(gap):
             for mark in marks:
                 if not mark.places:
                     mark.places = list(leading)
     for i in range(len(marks) - 2, -1, -1):
         here, there = clause.hits[i], clause.hits[i + 1]
         tail = [p for p in marks[i + 1].places if p.start >= there.end]
-        if not marks[i].places and tail and _LIST.fullmatch(clause.text[here.end : there.start]):
+        if not marks[i].places and tail and cues.list_.fullmatch(clause.text[here.end : there.start]):
             marks[i].places = tail
 
 
@@ -191,45 +179,49 @@ def _matches(clause: Clause, pattern: re.Pattern[str]) -> Iterator[re.Match[str]
 
 
 def _give_words(clause: Clause, marks: list[Marks]) -> None:
-    text = clause.text
-    for match in _matches(clause, cues.SEVERITY):
+    text, cues = clause.text, clause.language.cues
+    for match in _matches(clause, cues.severity.pattern):
         over = clause.inside(*match.span())
         # "The heart is mildly enlarged": the grade stands inside the words of the observation.
         i = clause.hits.index(over) if over else _following(clause, *match.span())
         if i is None:
             i = clause.before(match.start())
-            if i < 0 or not _IS.fullmatch(text[clause.hits[i].end : match.start()]):
+            if i < 0 or not cues.is_.fullmatch(text[clause.hits[i].end : match.start()]):
                 continue
-        grade = cues.severity_of(match, observation(clause.hits[i].keys[0]).graded_by_size)
-        marks[i].severity = marks[i].severity or grade
-    for match in _matches(clause, cues.COUNT):
+        grade, by_size = cues.severity.value(match)
+        if not by_size or observation(clause.hits[i].keys[0]).graded_by_size:
+            marks[i].severity = marks[i].severity or grade
+    counting = counts(clause.language)
+    for match in _matches(clause, counting.pattern):
         i = _following(clause, *match.span())
         if i is None:
             continue
-        number, last = cues.count_of(match), text[clause.hits[i].start : clause.hits[i].end].lower()
-        areas = match[0].lower().endswith(" of")
-        if number == 1 or areas or last.endswith(("s", "ae", "i")):
+        number = counting.number(match)
+        if (
+            number == 1
+            or match["areas"]
+            or counting.plural.search(text, clause.hits[i].start, clause.hits[i].end)
+        ):
             marks[i].count = number
-    for match in _matches(clause, cues.ADJECTIVE):
+    for match in _matches(clause, cues.adjective.pattern):
         i = _following(clause, *match.span())
-        pair = cues.adjective_of(match)
-        if i is not None and cues.describes(clause.hits[i].keys[0]) and pair not in marks[i].attributes:
+        pair = cues.adjective.value(match)
+        if i is not None and clause.hits[i].keys[0] in DESCRIBED and pair not in marks[i].attributes:
             marks[i].attributes = (*marks[i].attributes, pair)
 
 
-_INTO = re.compile(r"\s+(?:appearance|size|extent|\w+)?\s*(?:in|of)\s+(?:[\w-]+\s+){0,6}", re.IGNORECASE)
 _VAGUE = frozenset({"opacity", "interstitial_pattern", "reticulation", "ground_glass_opacity"})
 
 
 def _give_changes(clause: Clause, marks: list[Marks]) -> None:
-    text = clause.text
-    for match in _matches(clause, cues.CHANGE):
-        kind = cues.change_of(match)
+    text, cues = clause.text, clause.language.cues
+    for match in _matches(clause, cues.change.pattern):
+        kind = cues.change.value(match)
         i = _following(clause, *match.span())
         after = clause.before(match.start()) + 1
         if i is None and after < len(clause.hits):
             gap = text[match.end() : clause.hits[after].start]
-            if _INTO.fullmatch(gap) or match[0].lower().endswith(" of"):
+            if cues.into.fullmatch(gap) or match[0].lower().split()[-1] in cues.of:
                 i = after
         elif i is not None and clause.hits[i].keys[0] in _VAGUE and kind in _GROWN:
             # "Increased opacity" says denser than lung, not more than before.
@@ -237,7 +229,7 @@ def _give_changes(clause: Clause, marks: list[Marks]) -> None:
         i = clause.before(match.start()) if i is None else i
         if i >= 0 and marks[i].change is None:
             marks[i].change, marks[i].change_end = kind, match.end()
-            if kind is ChangeKind.RESOLVED and match[0].lower().endswith(" of"):
+            if kind is ChangeKind.RESOLVED and match[0].lower().split()[-1] in cues.of:
                 _share_resolution(clause, marks, i)
 
 
@@ -245,7 +237,7 @@ def _share_resolution(clause: Clause, marks: list[Marks], first: int) -> None:
     """ "Removal of the central line and feeding tube" removes both."""
     for i in range(first + 1, len(marks)):
         gap = clause.text[clause.hits[i - 1].end : clause.hits[i].start]
-        if not _LIST.fullmatch(gap) or marks[i].change is not None:
+        if not clause.language.cues.list_.fullmatch(gap) or marks[i].change is not None:
             return
         marks[i].change, marks[i].change_end = marks[first].change, clause.hits[i].start
 

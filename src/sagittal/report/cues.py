@@ -1,310 +1,171 @@
 """The small words that decide what a sentence says of a finding: negation, certainty, time, side,
-number, severity, change. Regular expressions and their meaning; no state."""
+number, severity, change. Compiled from a language's file; no state.
+
+In a file a space in a pattern stands for any white space, and ``@name`` for the fragment of that name.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from sagittal.report.finding import Certainty, ChangeKind, Laterality, Severity
-from sagittal.report.stated import ADJECTIVES, DESCRIBED
+
+V = TypeVar("V")
+_LOOK_BEHIND = re.compile(r"(\(\?<[!=][^)]*\))")
+_FRAGMENT = re.compile(r"@(\w+)")
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + "|".join(patterns) + r")\b", re.IGNORECASE)
+@dataclass(frozen=True, eq=False)
+class Table(Generic[V]):
+    """Patterns that each mean a value; where several fit at a place, the first of the file counts."""
+
+    pattern: re.Pattern[str]
+    values: tuple[V, ...]
+
+    def value(self, match: re.Match[str]) -> V:
+        """What a match of ``pattern`` means."""
+        return self.values[int(str(match.lastgroup)[1:])]
 
 
-_SEEN = (
-    r"(?:seen|identified|detected|observed|noted|visuali[sz]ed|present|evident|demonstrated|found|"
-    r"appreciated|apparent|shown|encountered|recorded|determined|distinguished|detectable|visible|"
-    r"revealed|reported|suspected|watched|noticed|selected|viewed|monitored|discerned)"
-)
-_BE = r"(?:is|are|was|were|has|have|had|be|been|could|can)"
+@dataclass(frozen=True, eq=False)
+class Cues:
+    """The patterns of one language. Those named alike in English and elsewhere mean the same:
+    see the comments in ``languages/en.toml``."""
 
-NEGATION_BEFORE = _words(
-    r"no(?!\s+(?:longer|(?:\w+\s+){0,2}?change))",
-    r"without(?!\s+(?:\w+\s+){0,2}?change)",
-    r"w/o",
-    r"negative\s+for",
-    r"free\s+of",
-    r"clear\s+of",
-    r"absence\s+of",
-    r"lack\s+of",
-    r"den(?:y|ies|ied)",
-    r"never",
-    r"nor",
-    r"neither",
-    r"(?:is|are|was|were|do|does|did|has|have)\s+not\s+(?:\w+\s+)?(?:a|an|any|have|show|demonstrate|reveal|"
-    r"suggest|consistent|compatible|represent)",
-    r"no\s+longer\s+any",
-)
-_EARLIER = r"\s+(?:in|on|at)\s+(?:the\s+)?(?:\w+\s+)?(?:previous|prior|earlier|old)\b"
-_NOT_BEFORE = rf"(?!{_EARLIER})"
-"""Not seen on the earlier study means new, not absent."""
+    negation_before: re.Pattern[str]
+    negation_after: re.Pattern[str]
+    negation_end: re.Pattern[str]
+    negation_inside: re.Pattern[str]
+    absence: re.Pattern[str]
+    finite: re.Pattern[str]
+    coordinated: re.Pattern[str]
+    with_: re.Pattern[str]
+    partly: re.Pattern[str]
+    glue: re.Pattern[str]
+    or_: re.Pattern[str]
+    not_assessed_before: re.Pattern[str]
+    not_assessed_after: re.Pattern[str]
+    not_assessed_colon: re.Pattern[str]
+    certainty_after: re.Pattern[str]
+    always_after: re.Pattern[str]
+    family: re.Pattern[str]
+    historical: re.Pattern[str]
+    hypothetical: re.Pattern[str]
+    certainty: tuple[tuple[Certainty | None, re.Pattern[str]], ...]
+    side: Table[Laterality]
+    severity: Table[tuple[Severity, bool]]
+    change: Table[ChangeKind]
+    adjective: Table[tuple[str, str]]
+    subjects: tuple[tuple[str, re.Pattern[str]], ...]
+    normal_after: re.Pattern[str]
+    normal_before: re.Pattern[str]
+    normal_part: re.Pattern[str]
+    one_side: re.Pattern[str]
+    apart: re.Pattern[str]
+    preposition: re.Pattern[str]
+    opening: re.Pattern[str]
+    shows: re.Pattern[str]
+    and_: re.Pattern[str]
+    loose: re.Pattern[str]
+    list_: re.Pattern[str]
+    is_: re.Pattern[str]
+    is_firmly: re.Pattern[str]
+    into: re.Pattern[str]
+    of: frozenset[str]
 
-NEGATION_AFTER = re.compile(
-    rf"\b(?:{_BE}\s+){{1,2}}(?:not|never)\s+(?:\w+\s+){{0,2}}?{_SEEN}\b{_NOT_BEFORE}"
-    rf"|\bnot\s+(?:\w+ly\s+)?{_SEEN}\b{_NOT_BEFORE}|\b(?:is|are|was|were)\s+absent\b"
-    rf"|\bhas\s+been\s+(?:excluded|ruled\s+out)\b|\b(?:is|are|was|were)\s+(?:excluded|ruled\s+out|negative)\b"
-    rf"|\b(?:is|are)\s+(?:otherwise\s+)?(?:clear|free)\s+of\b",
-    re.IGNORECASE,
-)
-NEGATION_END = re.compile(
-    r"\b(?:except(?:\s+for)?|aside\s+from|apart\s+from|other\s+than|besides|secondary\s+to|due\s+to)\b"
-    r"|\band\s+(?:there|an?|mild|moderate|severe|small|stable|unchanged|minimal|bilateral)\b",
-    re.IGNORECASE,
-)
-FINITE = re.compile(
-    rf"\b(?:is|are|was|were|has|have|had|appears?|remains?|shows?|demonstrates?)\b"
-    rf"(?!\s+(?:\w+\s+){{0,2}}?{_SEEN})|\bthere\b",
-    re.IGNORECASE,
-)
-"""A verb that begins a new statement; "was detected" closes the one before it."""
-COORDINATED = re.compile(r"^\s*(?:,\s*)?(?:and|or|nor)\b", re.IGNORECASE)
 
-NOT_ASSESSED_BEFORE = _words(
-    r"not\s+assessed(?:\s+by\s+the\s+model)?\s*:",
-    r"cannot\s+(?:assess|evaluate)",
-    r"not\s+(?:assessed|evaluated)\s+for",
-    r"limited\s+(?:assessment|evaluation)\s+(?:for|of)",
-)
-# A word boundary cannot follow the colon, so that form stands on its own.
-NOT_ASSESSED_COLON = re.compile(r"\bnot\s+assessed(?:\s+by\s+the\s+model)?\s*:", re.IGNORECASE)
-NOT_ASSESSED_AFTER = _words(
-    r"(?:cannot|could\s+not|can\s+not)\s+be\s+(?:\w+ly\s+)?(?:assessed|evaluated)",
-    r"(?:is|are|was|were)\s+not\s+(?:\w+ly\s+)?(?:assessed|evaluated)",
-)
+@dataclass(frozen=True)
+class _Writer:
+    fragments: Mapping[str, str]
 
-_CERTAINTY: tuple[tuple[Certainty | None, tuple[str, ...]], ...] = (
-    (
-        Certainty.CONSISTENT_WITH,
-        (
-            r"consistent\s+with",
-            r"compatible\s+with",
-            r"in\s+keeping\s+with",
-            r"diagnostic\s+of",
-            r"indicative\s+of",
-            r"characteristic\s+of",
-            r"in\s+favou?r\s+of",
+    def raw(self, pattern: str) -> str:
+        """The pattern with its fragments and white space spelled out."""
+        pattern = _FRAGMENT.sub(lambda m: f"(?:{self.raw(self.fragments[m[1]])})", pattern)
+        parts = _LOOK_BEHIND.split(pattern)
+        return "".join(p.replace(" ", r"\s" if p.startswith("(?<") else r"\s+") for p in parts)
+
+    def any(self, patterns: Iterable[str]) -> str:
+        """One of the patterns; without any, what never matches."""
+        return "(?:" + ("|".join(map(self.raw, patterns)) or r"(?!)") + ")"
+
+    def whole(self, patterns: Iterable[str]) -> re.Pattern[str]:
+        """One of the patterns, as whole words."""
+        return re.compile(rf"(?<!\w){self.any(patterns)}(?!\w)", re.IGNORECASE)
+
+    def table(self, rows: Iterable[tuple[V, list[str]]]) -> Table[V]:
+        kept = [(value, patterns) for value, patterns in rows if patterns]
+        named = "|".join(f"(?P<v{i}>{self.any(patterns)})" for i, (_, patterns) in enumerate(kept))
+        pattern = rf"(?<!\w)(?:{named or '(?!)'})(?!\w)"
+        return Table(re.compile(pattern, re.IGNORECASE), tuple(value for value, _ in kept))
+
+
+_SEVERITIES = {
+    "moderate_span": (Severity.MODERATE, False),
+    "severe_span": (Severity.SEVERE, False),
+    "mild": (Severity.MILD, False),
+    "moderate": (Severity.MODERATE, False),
+    "severe": (Severity.SEVERE, False),
+    "mild_size": (Severity.MILD, True),
+    "severe_size": (Severity.SEVERE, True),
+}
+"""Name in the file -> grade, and whether it grades only what is graded by size."""
+
+
+def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]) -> Cues:
+    """The cues of a language's file.
+
+    Args:
+        adjectives: pattern of an adjective as the house writes it -> attribute name and value.
+    """
+    write = _Writer(file["fragments"])
+    cues, normal, attach = file["cues"], file["cues"]["normal"], file["cues"]["attach"]
+    ignored = re.IGNORECASE
+    and_ = write.any(attach["and"])
+    spoken = [*cues["adjective"].items()]
+    return Cues(
+        **{
+            name: write.whole(cues[name])
+            for name in (
+                *("negation_before", "negation_after", "negation_end", "negation_inside", "absence"),
+                *("finite", "partly", "always_after", "family", "historical", "hypothetical"),
+                *("not_assessed_before", "not_assessed_after", "not_assessed_colon"),
+            )
+        },
+        with_=write.whole(cues["with"]),
+        coordinated=re.compile(rf"^\s*(?:,\s*)?{write.any(cues['coordinated'])}(?!\w)", ignored),
+        glue=re.compile(rf"(?:\W|(?<!\w){write.any(cues['glue'])}(?!\w))*", ignored),
+        or_=re.compile(rf"\s*{write.any(cues['or'])}(?!\w)", ignored),
+        certainty_after=re.compile(rf"(?<!\w){write.any(cues['certainty_after'])}\s*$", ignored),
+        certainty=tuple(
+            (None if word == "uncertain" else Certainty(word), write.whole(patterns))
+            for word, patterns in cues["certainty"].items()
         ),
-    ),
-    (
-        Certainty.PROBABLE,
-        (
-            r"probabl[ey]",
-            r"(?<!less )(?<!un)likely",
-            r"(?<!could )suggest(?:ive\s+of|s|ing|ed)?",
-            r"suspicious\s+for",
-            r"worrisome\s+for",
-            r"presum(?:ed|ably)",
-            r"favou?rs?",
-            r"favou?red",
-            r"suspected",
-            r"suspicion\s+of",
-            r"evaluated\s+(?:as|in\s+favou?r\s+of)",
-            r"thought\s+to\s+(?:be|represent)",
+        side=write.table((Laterality(side), patterns) for side, patterns in cues["side"].items()),
+        severity=write.table((_SEVERITIES[grade], patterns) for grade, patterns in cues["severity"].items()),
+        change=write.table((ChangeKind(kind), patterns) for kind, patterns in cues["change"].items()),
+        adjective=write.table(
+            [((name, value), [pattern]) for pattern, (name, value) in adjectives.items()]
+            + [(tuple(value.split(" ", 1)), patterns) for value, patterns in spoken]
         ),
-    ),
-    (
-        Certainty.POSSIBLE,
-        (
-            r"(?:can|could|may|might)\s+be\s+considered",
-            r"could\s+suggest",
-            r"difficult\s+to\s+exclude",
-            r"differential(?:\s+\w+){0,2}?\s+includes?",
-            r"possibl[ey]",
-            r"may(?:\s+(?:be|represent|reflect))?",
-            r"might",
-            r"could(?!\s+not)",
-            r"can\s+(?:be|represent)",
-            r"questionable",
-            r"question\s+of",
-            r"perhaps",
-            r"concern(?:ing)?(?:\s+findings?)?\s+for",
-            r"versus",
-            r"vs",
-            r"(?:cannot|can\s+not|could\s+not)\s+(?:be\s+)?(?:entirely\s+|completely\s+|fully\s+)?"
-            r"(?:be\s+)?(?:excluded?|ruled?\s+out|exclude)",
-            r"not\s+(?:entirely\s+)?excluded",
+        subjects=tuple((key, write.whole(patterns)) for key, patterns in cues["subject"].items()),
+        normal_after=re.compile(write.any(normal["after"]), ignored),
+        normal_before=re.compile(rf"(?<!\w){write.any(normal['before'])}", ignored),
+        normal_part=re.compile(rf"{write.any(normal['part'])}(?!\w)", ignored),
+        one_side=re.compile(rf"(?<!\w){write.any(normal['one_side'])}", ignored),
+        apart=re.compile(rf"[,:;()]|(?<!\w){write.any(attach['apart'])}(?!\w)", ignored),
+        preposition=re.compile(
+            rf"(?<!\w){write.any(attach['preposition'])}(?:\s+|(?<=['’]))(?:[\w'’-]+\s+){{0,3}}$", ignored
         ),
-    ),
-    (Certainty.LESS_LIKELY, (r"less\s+likely", r"less\s+probable")),
-    (Certainty.UNLIKELY, (r"unlikely", r"doubtful", r"improbable")),
-    (
-        None,
-        (
-            r"(?:is\s+)?uncertain\s+whether(?:\s+there\s+(?:is|are))?",
-            r"equivocal(?:\s+for)?",
-            r"unclear\s+(?:whether|if)(?:\s+there\s+(?:is|are))?",
-        ),
-    ),
-)
-CERTAINTY = tuple((word, _words(*patterns)) for word, patterns in _CERTAINTY)
-CERTAINTY_AFTER = re.compile(
-    r"(?:is|are|was|were|remains?|be|cannot|can\s+not|could\s+not|not)\s*$", re.IGNORECASE
-)
-"""What stands before a certainty word that speaks of what was named before it."""
-ALWAYS_AFTER = re.compile(r"excluded|ruled\s+out|considered", re.IGNORECASE)
-
-FAMILY = _words(r"family\s+history\s+(?:of|for)", r"(?:mother|father|sister|brother)\s+(?:has|had|with)")
-HISTORICAL = _words(
-    r"(?<!family )history\s+of",
-    r"hx\s+of",
-    r"h/o",
-    r"previous(?:ly)?\s+(?:treated|diagnosed|known)",
-    r"prior\s+history\s+of",
-)
-HYPOTHETICAL = _words(
-    r"evaluat(?:e|ion)\s+for",
-    r"rule\s+out",
-    r"r/o",
-    r"assess(?:ment)?\s+for",
-    r"(?<!difficult )to\s+exclude",
-    r"looking\s+for",
-    r"query",
-    r"clinical\s+question",
-    r"if",
-    r"screening\s+for",
-    r"should\s+be\s+(?:considered|excluded)",
-)
-
-_SIDE_WORDS: tuple[tuple[str, Laterality], ...] = (
-    (r"image[\s-]+left|left\s+(?:side\s+)?of\s+the\s+image", Laterality.IMAGE_LEFT),
-    (r"image[\s-]+right|right\s+(?:side\s+)?of\s+the\s+image", Laterality.IMAGE_RIGHT),
-    (
-        r"bilateral(?:ly)?|both(?:\s+sides)?|either(?:\s+side)?|bibasilar|bibasal|biapical|bihilar",
-        Laterality.BILATERAL,
-    ),
-    (r"right(?:[\s-]+sided)?|rightward", Laterality.RIGHT),
-    (r"left(?:[\s-]+sided)?|leftward", Laterality.LEFT),
-    (r"(?:in|of|at)\s+the\s+midline", Laterality.MIDLINE),
-)
-SIDES = re.compile(
-    "|".join(rf"(?P<s{i}>\b(?:{words})\b)" for i, (words, _) in enumerate(_SIDE_WORDS)), re.IGNORECASE
-)
-
-
-def side_of(match: re.Match[str]) -> Laterality:
-    """The side that a match of `SIDES` names."""
-    return _SIDE_WORDS[int(str(match.lastgroup)[1:])][1]
-
-
-_SEVERITY = (
-    (r"mild(?:ly)?\s+to\s+moderate(?:ly)?", Severity.MODERATE),
-    (r"moderate(?:ly)?\s+to\s+severe(?:ly)?", Severity.SEVERE),
-    (r"mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|subtle|minor|faint", Severity.MILD),
-    (r"moderate(?:ly)?(?:[\s-]+sized)?", Severity.MODERATE),
-    (r"severe(?:ly)?|marked(?:ly)?|extensive|massive|gross|advanced", Severity.SEVERE),
-)
-_SIZED = ((r"small|tiny|trace", Severity.MILD), (r"large", Severity.SEVERE))
-_GRADES = (*_SEVERITY, *_SIZED)
-SEVERITY = re.compile(
-    "|".join(rf"(?P<g{i}>\b(?:{words})\b)" for i, (words, _) in enumerate(_GRADES)), re.IGNORECASE
-)
-
-
-def severity_of(match: re.Match[str], graded_by_size: bool) -> Severity | None:
-    """The grade of a match of `SEVERITY`; small and large grade only what is graded by size."""
-    index = int(str(match.lastgroup)[1:])
-    return _GRADES[index][1] if index < len(_SEVERITY) or graded_by_size else None
-
-
-_THAN = r"(?!\s+than(?:\s{3,}|\s+\d))"
-"""Sizes are blanked: "smaller than      " compares with a number, not with another day."""
-_CHANGE = (
-    (r"not\s+comparable(?:\s+with)?", ChangeKind.NOT_COMPARABLE),
-    (
-        r"no\s+longer\s+(?:seen|visible|identified|present|evident|visuali[sz]ed|demonstrated|observed)"
-        r"|resolved|resolution\s+of|has\s+cleared|have\s+cleared|disappeared|completely\s+regressed|removed|removal\s+of|clearing\s+of",
-        ChangeKind.RESOLVED,
-    ),
-    (
-        r"(?:no|without)\s+(?:\w+\s+){0,2}?change|unchanged|stable|similar\s+to|persist(?:s|ent)",
-        ChangeKind.STABLE,
-    ),
-    (
-        rf"(?<!the )larger{_THAN}|increas(?:e|ed|es|ing)|worsen(?:ed|ing)|progress(?:ed|ion|ive|ing)"
-        r"|bigger|grown|growth",
-        ChangeKind.LARGER,
-    ),
-    (
-        rf"(?<!the )smaller{_THAN}|decreas(?:e|ed|es|ing)|improv(?:ed|ing|ement)|reduced|reduction"
-        r"|regress(?:ed|ion)|diminished",
-        ChangeKind.SMALLER,
-    ),
-    (rf"new(?:ly)?(?!\s+york)|not\s+(?:\w+ly\s+)?{_SEEN}{_EARLIER}", ChangeKind.NEW),
-)
-CHANGE = re.compile(
-    "|".join(rf"(?P<c{i}>\b(?:{words})\b)" for i, (words, _) in enumerate(_CHANGE)), re.IGNORECASE
-)
-
-
-def change_of(match: re.Match[str]) -> ChangeKind:
-    """The kind that a match of `CHANGE` names."""
-    return _CHANGE[int(str(match.lastgroup)[1:])][1]
-
-
-_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-COUNT = re.compile(
-    r"(?<![\w.,/-])(?P<n>\d{1,3}|" + "|".join(_NUMBERS) + r"|single|solitary)"
-    r"(?!\s*(?:mm|cm|ml|x|×|%|st|nd|rd|th|months?|weeks?|days?|years?|hours?)\b|[.,/-]?\d|\s*[-×/%.])"
-    r"(?:\s+(?:areas?|foci|focus|regions?)\s+of)?\b",
-    re.IGNORECASE,
-)
-
-
-def count_of(match: re.Match[str]) -> int:
-    """The number that a match of `COUNT` names."""
-    word = match["n"].lower()
-    if word in ("single", "solitary"):
-        return 1
-    return _NUMBERS.index(word) + 1 if word in _NUMBERS else int(word)
-
-
-ADJECTIVE = re.compile(
-    r"\b(?:"
-    + "|".join(re.escape(a).replace(r"\-", r"[\s-]+") for a in sorted(ADJECTIVES, key=len, reverse=True))
-    + r")\b",
-    re.IGNORECASE,
-)
-
-
-def adjective_of(match: re.Match[str]) -> tuple[str, str]:
-    """Attribute name and value of a match of `ADJECTIVE`."""
-    value = "-".join(re.split(r"[\s-]+", match[0].lower()))
-    return ADJECTIVES[value], value
-
-
-def describes(key: str) -> bool:
-    """Whether such adjectives describe the observation of that key."""
-    return key in DESCRIBED
-
-
-_NORMAL = (
-    r"(?:normal|unremarkable|clear|within\s+(?:the\s+)?normal\s+(?:limits|range)|not\s+enlarged|"
-    r"natural|sharp|intact|not\s+widened|stable\s+and\s+normal)"
-)
-_SUBJECTS: tuple[tuple[str, str], ...] = (
-    (
-        "cardiomegaly",
-        r"heart(?:\s+(?:size|contours?|shadow))?|cardiac\s+(?:silhouette|size|contours?|shadow)|"
-        r"cardiomediastinal\s+(?:silhouettes?|contours?)|heart\s+and\s+mediastin\w+|cardiac(?=\s+and\s+mediastinal)|heart\s+contour,\s+size",
-    ),
-    (
-        "widened_mediastinum",
-        r"mediastinum|mediastinal\s+(?:silhouette|contours?|width|size)|"
-        r"cardiomediastinal\s+(?:silhouettes?|contours?)",
-    ),
-    ("opacity", r"lungs?(?:\s+fields?)?|lung\s+parenchyma|both\s+lungs"),
-    ("pleural_effusion", r"pleural\s+(?:spaces?|cavit\w+)|costophrenic\s+(?:angles?|sulc\w+)|pleura"),
-    ("hilar_enlargement", r"hil(?:a|um)|hilar\s+(?:contours?|structures?)"),
-)
-_VERB = "is|are|was|were|appears?|remains?|have|has|shows?|with"
-NORMAL_AFTER = re.compile(
-    rf"(?:,?\s+(?!(?:{_VERB})\b)[\w/-]+){{0,6}}?,?\s+(?:(?:{_VERB})\s+)?(?:(?!otherwise|not\b|ab)\w+\s+){{0,2}}?"
-    rf"{_NORMAL}\b(?!\s+(?:of|variant))",
-    re.IGNORECASE,
-)
-PART = re.compile(r"\s+(?:bases?|apex|apices|apical|periphery|zones?|lobes?|bases)\b", re.IGNORECASE)
-ONE_SIDE = re.compile(r"\b(right|left)\s+$", re.IGNORECASE)
-NORMAL_BEFORE = re.compile(r"\b(?:normal|clear|unremarkable)\s+(?:\w+\s+)?$", re.IGNORECASE)
-SUBJECTS = tuple((key, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for key, words in _SUBJECTS)
+        opening=re.compile(rf"^\W*{write.any(attach['opening'])}(?!\w)", ignored),
+        shows=re.compile(rf"(?<!\w){write.any(attach['shows'])}(?!\w)|:", ignored),
+        and_=re.compile(rf"\s*(?:,|,?\s*{and_}|/|&)?\s*(?:{write.any(attach['and_at'])}\s+)?", ignored),
+        loose=re.compile(rf"[\s,]*(?:{write.any(attach['more'])})?", ignored),
+        list_=re.compile(rf"[\s,]*{and_}?[\s,]*", ignored),
+        is_=re.compile(rf"[\s,]*{write.any(attach['is'])}?\s*", ignored),
+        is_firmly=re.compile(rf"\s+{write.any(attach['is_firmly'])}", ignored),
+        into=re.compile(write.any(attach["into"]), ignored),
+        of=frozenset(attach["of"]),
+    )

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sagittal.report.attach import Clause
 from sagittal.report.finding import Finding, Presence, Temporality
+from sagittal.report.language import language
 from sagittal.report.lexicon import Hit
 from sagittal.report.parse import SILENT, parse_document
 from sagittal.report.scope import assertion
@@ -63,13 +64,14 @@ _NODE = re.compile(r"\b(?:lymph\s+nodes?|LAPs?|lymphadenomegal\w+)\b", re.IGNORE
 
 
 def _describes_node(text: str) -> bool:
-    for sentence in sentences(text):
-        for clause in clauses(text, sentence) if sentence.section not in SILENT else ():
+    english = language()
+    for sentence in sentences(text, english):
+        for clause in clauses(text, sentence, english) if sentence.section not in SILENT else ():
             hits = tuple(
                 Hit(m.start(), m.end(), ("lymphadenopathy",))
                 for m in _NODE.finditer(text, clause.start, clause.end)
             )
-            whole = Clause(text, clause.start, clause.end, hits)
+            whole = Clause(text, clause.start, clause.end, hits, english)
             if any(assertion(whole, hit, clause.section).presence is Presence.PRESENT for hit in hits):
                 return True
     return False

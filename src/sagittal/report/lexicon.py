@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from sagittal.report.finding import Laterality
+from sagittal.report.language import Language
 from sagittal.report.stated import DESCRIBED
-from sagittal.report.vocabulary import observation, observations, sites, within
+from sagittal.report.vocabulary import regions, root
 
-_WORD = re.compile(r"[A-Za-z0-9]+")
-_GAP = re.compile(r"[\s\-/]*")
-_SPELLING = (
-    ("oedema", "edema"),
-    ("haem", "hem"),
-    ("aemi", "emi"),
-    ("ischaem", "ischem"),
-    ("tumour", "tumor"),
-    ("oesoph", "esoph"),
-    ("isation", "ization"),
-    ("ised", "ized"),
-    ("grey", "gray"),
-)
-_KEPT = frozenset({"this", "was", "has", "its", "lens", "always"})
-
-WEAK = frozenset(
-    {
-        "edema",
-        "hemorrhage",
-        "hematoma",
-        "atrophy",
-        "enhancement",
-        "enhancing",
-        "herniation",
-        "hernia",
-        "congestion",
-        "density",
-        "metastatic",
-        "subdural",
-        "nodular",
-        "reticular",
-        "fibrotic",
-        "scar",
-        "suture",
-        "prosthesis",
-        "stent",
-    }
-)
-"""Words too general to be taken in a report about another part of the body."""
+_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
+_GAP = re.compile(r"[\s\-/'’]*")
 
 
 @dataclass(frozen=True)
@@ -60,7 +24,7 @@ class Hit:
     Args:
         keys: observations it names (a hydropneumothorax names two), or one site.
         canonical: it is the house's own term, not a synonym.
-        weak: a general word; see `WEAK`.
+        weak: a general word; see `Language.weak`.
         side: the side the word itself says ("RUL", "bibasilar").
         pattern: found by a pattern; places inside it belong to it.
     """
@@ -72,22 +36,6 @@ class Hit:
     weak: bool = False
     side: Laterality | None = None
     pattern: bool = False
-
-
-def norm(word: str) -> str:
-    """A word in lower case, American spelling and the singular."""
-    word = word.lower()
-    for british, american in _SPELLING:
-        word = word.replace(british, american)
-    if len(word) <= 3 or word in _KEPT or not word.endswith("s"):
-        return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("sses", "xes", "shes", "ches")):
-        return word[:-2]
-    if word.endswith(("tases", "eses", "oses")):
-        return word[:-2] + "is"
-    return word if word.endswith(("ss", "us", "is")) else word[:-1]
 
 
 @dataclass(frozen=True)
@@ -102,8 +50,8 @@ class _Phrase:
 _Table = dict[str, list[_Phrase]]
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(norm(word) for word in _WORD.findall(text))
+def _words(text: str, language: Language) -> tuple[str, ...]:
+    return tuple(language.norm(word) for word in _WORD.findall(text))
 
 
 def _table(phrases: list[_Phrase]) -> _Table:
@@ -115,19 +63,23 @@ def _table(phrases: list[_Phrase]) -> _Table:
     return dict(table)
 
 
+def _exact(short: str) -> str | None:
+    """An abbreviation with a capital is taken only as it is written."""
+    return short if short != short.lower() else None
+
+
 @cache
-def _observation_table() -> _Table:
+def _observation_table(language: Language) -> _Table:
     meanings: dict[tuple[tuple[str, ...], str | None], list[str]] = defaultdict(list)
     terms = set()
-    for entry in observations():
-        for term in filter(None, (entry.term, entry.plural)):
-            meanings[_words(term), None].append(entry.key)
-            terms.add(_words(term))
-        for synonym in entry.synonyms:
-            meanings[_words(synonym), None].append(entry.key)
-        for short in entry.abbreviations:
-            meanings[_words(short), short].append(entry.key)
-    meanings[("edema",), None].append("vasogenic_oedema")
+    for key, name in language.names.items():
+        for term in filter(None, (name.term, name.plural, *name.forms.values())):
+            meanings[_words(term, language), None].append(key)
+            terms.add(_words(term, language))
+        for synonym in name.synonyms:
+            meanings[_words(synonym, language), None].append(key)
+        for short in name.abbreviations:
+            meanings[_words(short, language), _exact(short)].append(key)
     return _table(
         [
             _Phrase(words, tuple(dict.fromkeys(keys)), words in terms, exact)
@@ -137,23 +89,24 @@ def _observation_table() -> _Table:
 
 
 @cache
-def _site_table() -> _Table:
+def _site_table(language: Language) -> _Table:
     phrases = []
-    for place in sites():
-        for term in filter(None, (place.term, place.plural, *place.synonyms)):
-            both = Laterality.BILATERAL if re.match(r"bi(?:bas|apic)", term) else None
-            phrases.append(_Phrase(_words(term), (place.key,), True, None, both))
-        for short, side in place.abbreviations.items():
-            phrases.append(_Phrase(_words(short), (place.key,), True, short, side))
+    for key, name in language.sites.items():
+        for term in filter(None, (name.term, name.plural, *name.synonyms)):
+            phrases.append(_Phrase(_words(term, language), (key,), True))
+        for short, side in name.abbreviations.items():
+            meant = Laterality(side) if side else None
+            phrases.append(_Phrase(_words(short, language), (key,), True, _exact(short), meant))
     return _table(phrases)
 
 
-def tokens(text: str, start: int, end: int) -> list[tuple[str, int, int]]:
+def tokens(text: str, start: int, end: int, language: Language) -> list[tuple[str, int, int]]:
     """Normal form, start and end of each word."""
+    norm = language.norm
     return [(norm(m[0]), m.start(), m.end()) for m in _WORD.finditer(text, start, end)]
 
 
-def _find(text: str, words: Sequence[tuple[str, int, int]], table: _Table) -> list[Hit]:
+def _find(text: str, words: Sequence[tuple[str, int, int]], table: _Table, weak: frozenset[str]) -> list[Hit]:
     hits: list[Hit] = []
     i = 0
     while i < len(words):
@@ -168,25 +121,25 @@ def _find(text: str, words: Sequence[tuple[str, int, int]], table: _Table) -> li
                 continue
             if phrase.exact is not None and not text[start:end].startswith(phrase.exact):
                 continue
-            weak = len(phrase.words) == 1 and phrase.words[0] in WEAK
-            hits.append(Hit(start, end, phrase.keys, phrase.canonical, weak, phrase.side))
+            general = len(phrase.words) == 1 and phrase.words[0] in weak
+            hits.append(Hit(start, end, phrase.keys, phrase.canonical, general, phrase.side))
             step = n
             break
         i += step
     return hits
 
 
-def find_sites(text: str, words: Sequence[tuple[str, int, int]]) -> list[Hit]:
+def find_sites(text: str, words: Sequence[tuple[str, int, int]], language: Language) -> list[Hit]:
     """Sites named by the words."""
-    return _find(text, words, _site_table())
+    return _find(text, words, _site_table(language), frozenset())
 
 
 @cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+def _patterns(language: Language) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
-        (entry.key, re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE))
-        for entry in observations()
-        for pattern in entry.patterns
+        (key, re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE))
+        for key, name in language.names.items()
+        for pattern in name.patterns
     )
 
 
@@ -218,17 +171,17 @@ def _inside(hit: Hit, place: Hit) -> bool:
     return longer and place.start <= hit.start and hit.end <= place.end
 
 
-def find_observations(text: str, words: Sequence[tuple[str, int, int]]) -> list[Hit]:
+def find_observations(text: str, words: Sequence[tuple[str, int, int]], language: Language) -> list[Hit]:
     """Observations named by the words or by a pattern of the vocabulary, in order, none twice."""
-    hits = _find(text, words, _observation_table())
+    hits = _find(text, words, _observation_table(language), language.weak)
     if not words:
         return hits
     if hits:
         # "Pleural cavity" is a place, not a cavity.
-        places = find_sites(text, words)
+        places = find_sites(text, words, language)
         hits = [h for h in hits if not any(_inside(h, place) for place in places)]
     start, end = words[0][1], words[-1][2]
-    for key, pattern in _patterns():
+    for key, pattern in _patterns(language):
         for match in pattern.finditer(text, start, end):
             over = [h for h in hits if h.start < match.end() and match.start() < h.end]
             if any(key in h.keys or (h.canonical and _kin(key, h.keys)) for h in over):
@@ -256,17 +209,16 @@ def _once(text: str, hits: list[Hit]) -> list[Hit]:
     return joined
 
 
-def exam_of(hits: Sequence[Hit], places: Sequence[Hit]) -> str | None:
-    """ "chest" or "brain", by the words that belong to only one of them; None when undecided."""
-    chest = brain = 0
+def region_of(hits: Sequence[Hit], places: Sequence[Hit]) -> str | None:
+    """The region of the body that a text is about, by the words that belong to only one; None when
+    undecided. A region is the root of the tree of sites."""
+    votes: Counter[str] = Counter()
     for hit in hits:
         for key in () if hit.weak else hit.keys:
-            exams = observation(key).exams
-            brain += exams == ("brain-mr",)
-            chest += "brain-mr" not in exams
+            found = regions(key)
+            if len(found) == 1:
+                votes[next(iter(found))] += 1
     for place in places:
-        brain += within(place.keys[0], "brain")
-        chest += within(place.keys[0], "chest")
-    if chest == brain:
-        return None
-    return "chest" if chest > brain else "brain"
+        votes[root(place.keys[0])] += 1
+    first, *rest = [*votes.most_common(2), ("", 0), ("", 0)][:2]
+    return first[0] if first[1] > rest[0][1] else None

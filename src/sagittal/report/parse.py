@@ -1,4 +1,4 @@
-"""English report text into findings.
+"""Report text into findings, in every language of ``languages/``.
 
 Text is cut into sections, sentences and clauses; in a clause every observation of the vocabulary
 gets the places, sizes, grades, numbers and changes that belong to it, and the negation, certainty
@@ -18,12 +18,15 @@ from typing import Protocol, TypeVar
 from sagittal.report import sizes
 from sagittal.report.attach import Clause, Marks, attach, gathered, near
 from sagittal.report.finding import Change, Evidence, Finding, Measurement, Presence
-from sagittal.report.lexicon import Hit, exam_of, find_observations, find_sites, tokens
+from sagittal.report.language import Language, detect
+from sagittal.report.language import language as _language
+from sagittal.report.lexicon import Hit, find_observations, find_sites, region_of, tokens
+from sagittal.report.names import DEFAULT
 from sagittal.report.report import Report, Sentence
 from sagittal.report.scope import assertion, normal
 from sagittal.report.segment import Piece, clauses, sentences
 from sagittal.report.stated import CRITERION, stated
-from sagittal.report.vocabulary import concept, observation, site
+from sagittal.report.vocabulary import concept, regions, site
 
 SILENT = frozenset({"technique", "comparison", "limitations", "recommendation"})
 """Sections that state no finding of this study."""
@@ -36,10 +39,12 @@ class Parsed:
     Args:
         findings: in order; ``evidence.span`` is the (start, end) of the clause each was read from.
         unparsed: spans of sentences in which no finding of the vocabulary was recognised.
+        language: in which the text was read.
     """
 
     findings: tuple[Finding, ...]
     unparsed: tuple[tuple[int, int], ...]
+    language: str = DEFAULT
 
 
 class _Placed(Protocol):
@@ -78,21 +83,21 @@ class _Text:
     measured: tuple[sizes.Measured, ...]
 
     @classmethod
-    def of(cls, text: str) -> _Text:
-        details = tuple(sizes.details(text))
+    def of(cls, text: str, language: Language) -> _Text:
+        details = tuple(sizes.details(text, language))
         words = _blank(text, ((d.start, d.end) for d in details))
-        dates = tuple(sizes.dates(words))
+        dates = tuple(sizes.dates(words, language))
         words = _blank(words, ((d.start, d.end) for d in dates))
-        measured = tuple(sizes.measurements(words))
+        measured = tuple(sizes.measurements(words, language))
         words = _blank(words, ((m.mask, m.end) for m in measured))
         return cls(words, details, dates, measured)
 
 
-def _fits(hit: Hit, exam: str | None) -> Hit | None:
+def _fits(hit: Hit, region: str | None) -> Hit | None:
     """The hit as it reads in this kind of report; None for a general word of another one."""
-    if not hit.weak or exam is None:
+    if not hit.weak or region is None:
         return replace(hit, keys=hit.keys[:1]) if hit.weak else hit
-    keys = [k for k in hit.keys if any(e.startswith(exam) for e in observation(k).exams)]
+    keys = [key for key in hit.keys if region in regions(key)]
     return replace(hit, keys=tuple(keys[:1])) if keys else None
 
 
@@ -110,7 +115,7 @@ def _sizes(
     earlier: dict[int, Measurement] = {}
     for found in measured:
         after = clause.before(found.start) + 1
-        adjoins = after < len(clause.hits) and near(clause.text, found.end, clause.hits[after].start)
+        adjoins = after < len(clause.hits) and near(clause, found.end, clause.hits[after].start)
         i = after if adjoins else _owner(clause, found.start)
         if i < 0:
             continue
@@ -135,9 +140,11 @@ def _change(
     return Change(mark.change, since, criterion, prior)
 
 
-def _clause(text: _Text, piece: Piece, hits: tuple[Hit, ...]) -> list[tuple[int, Finding]]:
+def _clause(
+    text: _Text, piece: Piece, hits: tuple[Hit, ...], language: Language
+) -> list[tuple[int, Finding]]:
     """Findings of one clause with the place each begins."""
-    clause = Clause(text.words, piece.start, piece.end, hits)
+    clause = Clause(text.words, piece.start, piece.end, hits, language)
     found: list[tuple[int, Finding]] = [
         (hit.start, Finding(concept(hit.keys[0]), presence=Presence.ABSENT, laterality=hit.side))
         for hit in normal(clause)
@@ -180,47 +187,57 @@ def _clause(text: _Text, piece: Piece, hits: tuple[Hit, ...]) -> list[tuple[int,
     return found
 
 
-def parse_document(text: str) -> Parsed:
+def parse_document(text: str, language: str | None = None) -> Parsed:
     """Findings with the span each was read from, and the sentences that named none.
 
     Never raises on any text; time grows linearly with its length.
+
+    Args:
+        language: its ISO 639-1 code; None: the likeliest of those that are there.
+
+    Raises:
+        BadInput: a language that is not there.
     """
-    prepared = _Text.of(text)
+    spoken = _language(language or detect(text))
+    prepared = _Text.of(text, spoken)
     words = prepared.words
     pieces = [
         (sentence, clause)
-        for sentence in sentences(text)
+        for sentence in sentences(text, spoken)
         if sentence.section not in SILENT
-        for clause in clauses(text, sentence)
+        for clause in clauses(text, sentence, spoken)
     ]
     hits = []
     places: list[Hit] = []
     for _, clause in pieces:
-        named = tokens(words, clause.start, clause.end)
-        hits.append(find_observations(words, named))
-        places += find_sites(words, named)
-    exam = exam_of([hit for each in hits for hit in each], places)
+        named = tokens(words, clause.start, clause.end, spoken)
+        hits.append(find_observations(words, named, spoken))
+        places += find_sites(words, named, spoken)
+    region = region_of([hit for each in hits for hit in each], places)
     findings: list[Finding] = []
     read: set[tuple[int, int]] = set()
     for (sentence, clause), each in zip(pieces, hits, strict=True):
-        kept = tuple(fit for hit in each if (fit := _fits(hit, exam)) is not None)
-        for _, finding in sorted(_clause(prepared, clause, kept), key=lambda item: item[0]):
+        kept = tuple(fit for hit in each if (fit := _fits(hit, region)) is not None)
+        for _, finding in sorted(_clause(prepared, clause, kept, spoken), key=lambda item: item[0]):
             evidence = Evidence(span=(clause.start, clause.end))
             findings.append(replace(stated(finding), evidence=evidence))
             read.add((sentence.start, sentence.end))
     spans = dict.fromkeys((s.start, s.end) for s, _ in pieces)
-    return Parsed(tuple(findings), tuple(span for span in spans if span not in read))
+    return Parsed(tuple(findings), tuple(span for span in spans if span not in read), spoken.code)
 
 
-def parse(text: str | Report | Iterable[Sentence | str]) -> list[Finding]:
+def parse(text: str | Report | Iterable[Sentence | str], language: str | None = None) -> list[Finding]:
     """Findings stated by a text, a report, or sentences, in order.
 
     Args:
-        text: report text in English, a `Report`, or what `render` returned.
+        text: report text, a `Report`, or what `render` returned.
+        language: its ISO 639-1 code; None: that of the report, or the likeliest.
     """
     if isinstance(text, Report):
+        language = language or text.language
         text = text.text
     if isinstance(text, str):
-        return [replace(finding, evidence=None) for finding in parse_document(text).findings]
+        found = parse_document(text, language).findings
+        return [replace(finding, evidence=None) for finding in found]
     lines = (line.text if isinstance(line, Sentence) else line for line in text)
-    return [finding for line in lines for finding in parse(line)]
+    return [finding for line in lines for finding in parse(line, language)]

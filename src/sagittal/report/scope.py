@@ -6,18 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sagittal.report import cues
 from sagittal.report.attach import Clause
 from sagittal.report.finding import Certainty, Laterality, Presence, Temporality
 from sagittal.report.lexicon import Hit
 from sagittal.report.vocabulary import observation
 
 _QUESTION = re.compile(r"\s?\?")
-_PARTLY = re.compile(r"\b(?:otherwise|remainder|remaining|rest)\b", re.IGNORECASE)
-_OR = re.compile(r"\s*or\b", re.IGNORECASE)
-_WITH = re.compile(r"\bwith\b(?!in|out)", re.IGNORECASE)
-_NOT = re.compile(r"\b(?:not|never|no\s+longer)\b", re.IGNORECASE)
-_GLUE = re.compile(r"(?:\W|\b(?:and|or|nor|the|an?|versus|vs|any)\b)*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,30 +25,31 @@ class Assertion:
 
 def _listed(clause: Clause, start: int, hit: Hit) -> bool:
     """Whether ``hit`` follows ``start`` without a new statement: no comma, or a list."""
-    gap = clause.text[start : hit.start]
-    if cues.FINITE.search(gap) or cues.NEGATION_END.search(gap):
+    cues, gap = clause.language.cues, clause.text[start : hit.start]
+    if cues.finite.search(gap) or cues.negation_end.search(gap):
         return False
-    if "," not in gap or _OR.match(gap[gap.rfind(",") + 1 :]):
+    if "," not in gap or cues.or_.match(gap[gap.rfind(",") + 1 :]):
         return True
     rest = list(gap)
     for other in clause.hits:
         if start <= other.start and other.end <= hit.start:
             rest[other.start - start : other.end - start] = " " * (other.end - other.start)
-    return _GLUE.fullmatch("".join(rest)) is not None
+    return cues.glue.fullmatch("".join(rest)) is not None
 
 
 def _negated(clause: Clause, hit: Hit) -> re.Match[str] | None:
     """The negation that reaches ``hit`` from before it."""
-    for match in clause.leading(cues.NEGATION_BEFORE, hit.start):
+    cues = clause.language.cues
+    for match in clause.leading(cues.negation_before, hit.start):
         gap = clause.text[match.end() : hit.start]
-        if cues.NEGATION_END.search(gap):
+        if cues.negation_end.search(gap):
             continue
         comma = gap.rfind(",")
         if comma >= 0:
             start = match.end() + comma + 1
             stop = clause.text.find(",", hit.end, clause.end)
             last = clause.text[start : clause.end if stop < 0 else stop]
-            if cues.FINITE.search(last) and not cues.COORDINATED.match(last):
+            if cues.finite.search(last) and not cues.coordinated.match(last):
                 continue
         return match
     return None
@@ -62,18 +57,20 @@ def _negated(clause: Clause, hit: Hit) -> re.Match[str] | None:
 
 def _denied(clause: Clause, hit: Hit, pattern: re.Pattern[str]) -> bool:
     """Whether ``pattern`` after ``hit`` speaks of it: no other statement between."""
+    cues = clause.language.cues
     for match in clause.trailing(pattern, hit.end):
         gap = clause.text[hit.end : match.start()]
-        if not cues.FINITE.search(gap) and not _WITH.search(gap):
+        if not cues.finite.search(gap) and not cues.with_.search(gap):
             return True
     return False
 
 
 def _speaks_back(clause: Clause, word: Certainty | None, match: re.Match[str]) -> int | None:
     """Where the verb of a closing certainty begins ("… is unlikely"); None if the word looks ahead."""
-    lead = cues.CERTAINTY_AFTER.search(clause.text, max(clause.start, match.start() - 20), match.start())
+    cues = clause.language.cues
+    lead = cues.certainty_after.search(clause.text, max(clause.start, match.start() - 20), match.start())
     start = lead.start() if lead else match.start()
-    if cues.ALWAYS_AFTER.search(match[0]):
+    if cues.always_after.search(match[0]):
         return start
     closing = word in (Certainty.LESS_LIKELY, Certainty.UNLIKELY)
     follows = bool(clause.hits) and clause.hits[-1].start >= match.end()
@@ -82,13 +79,14 @@ def _speaks_back(clause: Clause, word: Certainty | None, match: re.Match[str]) -
 
 def _certainties(clause: Clause, hit: Hit) -> Iterator[tuple[int, int, Certainty | None, bool]]:
     """(distance, place, word, after) of each certainty word that reaches ``hit``."""
-    for word, pattern in cues.CERTAINTY:
+    cues = clause.language.cues
+    for word, pattern in cues.certainty:
         for match in clause.leading(pattern, hit.start):
             if _speaks_back(clause, word, match) is None and _listed(clause, match.end(), hit):
                 yield hit.start - match.end(), match.end(), word, False
         for match in clause.trailing(pattern, hit.end):
             verb = _speaks_back(clause, word, match)
-            if verb is not None and not cues.FINITE.search(clause.text[hit.end : max(hit.end, verb)]):
+            if verb is not None and not cues.finite.search(clause.text[hit.end : max(hit.end, verb)]):
                 yield match.start() - hit.end, match.start(), word, True
 
 
@@ -98,23 +96,23 @@ def _reached(clause: Clause, hit: Hit, pattern: re.Pattern[str]) -> bool:
 
 def assertion(clause: Clause, hit: Hit, section: str) -> Assertion:
     """Presence, certainty and temporality of ``hit`` in its clause."""
-    text = clause.text
-    colon = clause.leading(cues.NOT_ASSESSED_COLON, hit.start)
+    text, cues = clause.text, clause.language.cues
+    colon = clause.leading(cues.not_assessed_colon, hit.start)
     if (
         colon
         or section == "not assessed"
-        or _reached(clause, hit, cues.NOT_ASSESSED_BEFORE)
-        or _denied(clause, hit, cues.NOT_ASSESSED_AFTER)
+        or _reached(clause, hit, cues.not_assessed_before)
+        or _denied(clause, hit, cues.not_assessed_after)
     ):
         return Assertion(Presence.NOT_ASSESSED, None, Temporality.CURRENT)
     when = Temporality.HYPOTHETICAL if section == "indication" else Temporality.CURRENT
-    if _reached(clause, hit, cues.FAMILY):
+    if _reached(clause, hit, cues.family):
         when = Temporality.FAMILY
-    elif _reached(clause, hit, cues.HISTORICAL):
+    elif _reached(clause, hit, cues.historical):
         when = Temporality.HISTORICAL
-    elif _reached(clause, hit, cues.HYPOTHETICAL):
+    elif _reached(clause, hit, cues.hypothetical):
         when = Temporality.HYPOTHETICAL
-    if hit.pattern and _NOT.search(text, hit.start, hit.end):
+    if hit.pattern and cues.negation_inside.search(text, hit.start, hit.end):
         # "The heart is not significantly enlarged": the negation stands inside the observation's words.
         return Assertion(Presence.ABSENT, None, when)
     negation = _negated(clause, hit)
@@ -125,9 +123,9 @@ def assertion(clause: Clause, hit: Hit, section: str) -> Assertion:
             _, at, said, after = nearest
             # "Probable absence of", "absence of … is unlikely"; not "no … to suggest …".
             close = not after and not text[at : negation.start()].strip() and at <= negation.start()
-            word = said if close or (after and negation[0].lower().startswith("absence")) else None
+            word = said if close or (after and cues.absence.match(negation[0])) else None
         return Assertion(Presence.ABSENT, word, when)
-    if _denied(clause, hit, cues.NEGATION_AFTER) and not (nearest and nearest[3]):
+    if _denied(clause, hit, cues.negation_after) and not (nearest and nearest[3]):
         return Assertion(Presence.ABSENT, None, when)
     if nearest is None and _QUESTION.match(text, hit.end, clause.end):
         return Assertion(Presence.UNCERTAIN, Certainty.POSSIBLE, when)
@@ -139,15 +137,16 @@ def assertion(clause: Clause, hit: Hit, section: str) -> Assertion:
 
 def normal(clause: Clause) -> Iterator[Hit]:
     """Observations that a normal statement denies: "heart size is normal", "lungs are clear"."""
-    for key, pattern in cues.SUBJECTS:
+    cues = clause.language.cues
+    for key, pattern in cues.subjects:
         for match in clause.found(pattern):
-            if clause.inside(*match.span()) is not None or _PARTLY.search(
+            if clause.inside(*match.span()) is not None or cues.partly.search(
                 clause.text, clause.start, match.start()
             ):
                 continue
-            lead = cues.NORMAL_BEFORE.search(clause.text, clause.start, match.start())
-            tail = cues.NORMAL_AFTER.match(clause.text, match.end(), clause.end)
-            if cues.PART.match(clause.text, match.end(), clause.end):
+            lead = cues.normal_before.search(clause.text, clause.start, match.start())
+            tail = cues.normal_after.match(clause.text, match.end(), clause.end)
+            if cues.normal_part.match(clause.text, match.end(), clause.end):
                 # "The lung bases are clear" says nothing of the rest of the lungs.
                 continue
             side = _one_side(clause, key, match.start())
@@ -159,7 +158,8 @@ def normal(clause: Clause) -> Iterator[Hit]:
 
 def _one_side(clause: Clause, key: str, start: int) -> Laterality | None:
     """The one side that a normal statement is about ("the right lung is clear")."""
-    before = cues.ONE_SIDE.search(clause.text, clause.start, start)
+    before = clause.language.cues.one_side.search(clause.text, clause.start, start)
     if before is None or observation(key).laterality != "sided":
         return None
-    return Laterality(before[1].lower())
+    side = clause.language.cues.side.pattern.search(before[0])
+    return clause.language.cues.side.value(side) if side else None

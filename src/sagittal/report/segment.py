@@ -5,61 +5,54 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
-SECTION_NAMES = {
-    "indication": "indication",
-    "indications": "indication",
-    "clinical indication": "indication",
-    "history": "indication",
-    "clinical history": "indication",
-    "clinical information": "indication",
-    "reason for exam": "indication",
-    "reason for examination": "indication",
-    "clinical question": "indication",
-    "technique": "technique",
-    "procedure": "technique",
-    "protocol": "technique",
-    "examination": "technique",
-    "exam": "technique",
-    "comparison": "comparison",
-    "comparisons": "comparison",
-    "findings": "findings",
-    "finding": "findings",
-    "report": "findings",
-    "impression": "impression",
-    "impressions": "impression",
-    "conclusion": "impression",
-    "conclusions": "impression",
-    "opinion": "impression",
-    "limitations": "limitations",
-    "limitation": "limitations",
-    "not assessed": "not assessed",
-    "recommendation": "recommendation",
-    "recommendations": "recommendation",
-    "disclosure": "limitations",
-}
-"""Headings as written -> the section they open."""
+from sagittal.report.language import Language, plain
+from sagittal.report.names import DEFAULT, document
 
 MAX_SENTENCE = 2000
 """Longest stretch read as one sentence; longer ones are cut at a space, so that time stays linear."""
 
-_NAMES = "|".join(sorted((re.escape(name).replace(r"\ ", r"[ ]+") for name in SECTION_NAMES), key=len)[::-1])
-_HEADING = re.compile(
-    rf"(?:^|(?<=[.!?])[ \t]+)[ \t]*(?P<name>{_NAMES})[ \t]*(?::|(?=[ \t]*$))", re.IGNORECASE | re.MULTILINE
-)
 _PARENTHESIS = re.compile(r"\([^()\n]{0,400}\)")
 _STOP = re.compile(
     r"(?P<end>[.!?]+)(?=[\"'”’)\]]*(?:\s|$))|(?P<blank>\n[ \t]*\n)|(?P<line>\n)(?=[ \t]*[^a-z\s])"
 )
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|vs|approx|dr|cf|incl|ca|fig|resp|st|prof|mr|mrs)|[\n.]\s{0,3}\d{1,2})$",
-    re.IGNORECASE,
-)
-_BREAK = re.compile(
-    r"\s*;\s*|,?\s+(?:but|however|although|though|whereas)\b,?\s*|,\s+(?=there\s+(?:is|are)\b)"
-    r"|\s+and\s+(?=there\s+(?:is|are)\b)",
-    re.IGNORECASE,
-)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cuts:
+    """Where a language cuts its text. English headings are known everywhere."""
+
+    sections: dict[str, str]
+    heading: re.Pattern[str]
+    abbreviation: re.Pattern[str]
+    breaks: re.Pattern[str]
+
+
+@cache
+def _cuts(language: Language) -> _Cuts:
+    tables = document(DEFAULT)["sections"], language.file["sections"]
+    headings = {plain(name): section for table in tables for section, all_ in table.items() for name in all_}
+    written = {name.lower() for table in tables for all_ in table.values() for name in all_}
+    names = "|".join(sorted((re.escape(n).replace(r"\ ", r"[ ]+") for n in written), key=len)[::-1])
+    segment = language.file["segment"]
+    short = "|".join(map(re.escape, segment["abbreviations"]))
+    spaced = [p.replace(" ", r"\s+") for p in segment["breaks"]]
+    opened = "|".join(p.replace(" ", r"\s+") for p in segment["openings"]) or "(?!)"
+    coordinating = "|".join(language.file["cues"]["attach"]["and"][:1])
+    return _Cuts(
+        headings,
+        re.compile(
+            rf"(?:^|(?<=[.!?])[ \t]+)[ \t]*(?P<name>{names})[ \t]*(?::|(?=[ \t]*$))",
+            re.IGNORECASE | re.MULTILINE,
+        ),
+        re.compile(rf"(?:\b(?:{short})|[\n.]\s{{0,3}}\d{{1,2}})$", re.IGNORECASE),
+        re.compile(
+            rf"\s*;\s*|,?\s+(?:{'|'.join(spaced) or '(?!)'})\b,?\s*|,\s+(?=(?:{opened})\b)"
+            rf"|\s+(?:{coordinating})\s+(?=(?:{opened})\b)",
+            re.IGNORECASE,
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -75,10 +68,10 @@ _BODY = ("findings", "impression")
 _BRIEF = ("comparison", "technique")
 
 
-def _sections(text: str) -> Iterator[Piece]:
+def _sections(text: str, cuts: _Cuts) -> Iterator[Piece]:
     """Sections; one that opens with a remark on comparison or technique and has no heading for its
     findings is a remark of one sentence and then the findings."""
-    parts = list(_headed(text))
+    parts = list(_headed(text, cuts))
     bare = all(part.section not in _BODY for part in parts)
     for part in parts:
         stop = _STOP.search(text, part.start, part.end) if bare and part.section in _BRIEF else None
@@ -89,11 +82,11 @@ def _sections(text: str) -> Iterator[Piece]:
             yield Piece(stop.end(), part.end, "")
 
 
-def _headed(text: str) -> Iterator[Piece]:
+def _headed(text: str, cuts: _Cuts) -> Iterator[Piece]:
     start, name = 0, ""
-    for heading in _HEADING.finditer(text):
+    for heading in cuts.heading.finditer(text):
         yield Piece(start, heading.start(), name)
-        start, name = heading.end(), SECTION_NAMES[" ".join(heading["name"].lower().split())]
+        start, name = heading.end(), cuts.sections[" ".join(plain(heading["name"]).split())]
     yield Piece(start, len(text), name)
 
 
@@ -123,10 +116,11 @@ def _trimmed(text: str, start: int, end: int, section: str) -> Iterator[Piece]:
         yield Piece(start, end, section)
 
 
-def sentences(text: str) -> list[Piece]:
+def sentences(text: str, language: Language) -> list[Piece]:
     """Sentences in order, headings left out; points in numbers and parentheses do not end one."""
+    cuts = _cuts(language)
     found: list[Piece] = []
-    for part in _sections(text):
+    for part in _sections(text, cuts):
         stops = list(_STOP.finditer(text, part.start, part.end))
         brackets = [m.span() for m in _PARENTHESIS.finditer(text, part.start, part.end)]
         hidden = _inside(brackets, [stop.start() for stop in stops])
@@ -135,7 +129,7 @@ def sentences(text: str) -> list[Piece]:
             if stop.start() in hidden:
                 continue
             before = text[max(start, stop.start() - 12) : stop.start()]
-            if stop["end"] and (_ABBREVIATION.search(before) or before.strip().isdigit()):
+            if stop["end"] and (cuts.abbreviation.search(before) or before.strip().isdigit()):
                 continue
             found.extend(_trimmed(text, start, stop.end(), part.section))
             start = stop.end()
@@ -143,10 +137,10 @@ def sentences(text: str) -> list[Piece]:
     return found
 
 
-def clauses(text: str, piece: Piece) -> list[Piece]:
+def clauses(text: str, piece: Piece, language: Language) -> list[Piece]:
     """A sentence cut where negation, certainty and places stop reaching: ";", "but", "there is"."""
     brackets = [m.span() for m in _PARENTHESIS.finditer(text, piece.start, piece.end)]
-    breaks = list(_BREAK.finditer(text, piece.start, piece.end))
+    breaks = list(_cuts(language).breaks.finditer(text, piece.start, piece.end))
     hidden = _inside(brackets, [b.start() for b in breaks])
     found, start = [], piece.start
     for b in breaks:

@@ -3,45 +3,82 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 from sagittal.report.finding import Measurement
-from sagittal.report.stated import CRITERION, QUANTITIES, UNITS, is_reserved
+from sagittal.report.language import Language
+from sagittal.report.stated import CRITERION, UNITS, is_reserved
 
-_UNIT_WORDS = {text: ucum for ucum, text in UNITS.items() if text} | {
-    "millimeters": "mm",
-    "millimetres": "mm",
-    "millimeter": "mm",
-    "millimetre": "mm",
-    "centimeters": "cm",
-    "centimetres": "cm",
-    "centimeter": "cm",
-    "centimetre": "cm",
-    "ml": "mL",
-    "cc": "mL",
-    "hu": "[hnsf'U]",
-    "pixel": "{pixel}",
-}
-_UNIT = "|".join(sorted((re.escape(u) for u in _UNIT_WORDS), key=len, reverse=True))
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,3})?"
-_QUANTITY = "|".join(sorted((q.replace(" ", r"\s+") for q in (*QUANTITIES, "size")), key=len, reverse=True))
-MEASUREMENT = re.compile(
-    rf"(?P<head>\bmeasur(?:ing|es|ed|ement)\s+(?:up\s+to\s+|about\s+|approximately\s+)?"
-    rf"|\bwith\s+an?\s+(?P<quantity>{_QUANTITY})\s+of\s+(?:up\s+to\s+|about\s+|approximately\s+)?"
-    rf"|\b(?P<of>{_QUANTITY})\s+of\s+(?:up\s+to\s+|about\s+|approximately\s+)?)?"
-    rf"(?<![\w.,/])(?P<a>-?{_NUMBER})(?:\s*(?:mm|cm)?\s*(?:x|×|by|\*)\s*(?P<b>{_NUMBER}))?"
-    rf"(?:\s*(?:mm|cm)?\s*(?:x|×|by|\*)\s*(?P<c>{_NUMBER}))?(?:[\s-]*(?P<unit>{_UNIT})(?![\w'])|(?P<none>))"
-    rf"(?:\s+in\s+(?:\w+\s+)?(?P<after>diameter|thickness|thick|length|width|height|depth)\b)?",
-    re.IGNORECASE,
-)
 DETAIL = re.compile(r"\s*\(([^()\n]*)\)")
-DISTANCE = re.compile(r"\s+(?:above|below|from|proximal|distal|cranial|caudal)\b", re.IGNORECASE)
-BEFORE = re.compile(
-    r"(?:previously|formerly|prior|compared\s+(?:to|with)|from)\s*(?:measured\s+)?[:(]?\s*$", re.IGNORECASE
-)
-THICK = re.compile(r"[\s-]+thick\b", re.IGNORECASE)
+
+
+def _spaced(patterns: Iterable[str]) -> str:
+    return "|".join(p.replace(" ", r"\s+") for p in patterns) or "(?!)"
+
+
+@dataclass(frozen=True, eq=False)
+class _Sizes:
+    """How a language writes sizes.
+
+    Args:
+        units: word in lower case -> UCUM; ``quantities``: word -> the house's English word.
+        after: patterns after a number -> quantity.
+        details: patterns of the notes in parentheses -> method, plane, source.
+    """
+
+    pattern: re.Pattern[str]
+    units: dict[str, str]
+    quantities: dict[str, str]
+    after: tuple[tuple[re.Pattern[str], str], ...]
+    distance: re.Pattern[str]
+    before: re.Pattern[str]
+    details: tuple[tuple[str, re.Pattern[str]], ...]
+
+
+@cache
+def _sizes(language: Language) -> _Sizes:
+    file, table = language.file, language.file["sizes"]
+    units = {text.lower(): ucum for ucum, text in UNITS.items() if text}
+    units |= {word: ucum for ucum, word in file["units"].items()} | table["units"]
+    units = {word.lower(): ucum for word, ucum in units.items()}
+    quantities = {word.lower(): name for name, word in file["quantities"].items()}
+    quantities |= table["synonyms"]
+    unit = "|".join(sorted(map(re.escape, units), key=len, reverse=True))
+    quantity = "|".join(sorted((_spaced([q]) for q in quantities), key=len, reverse=True))
+    with_, of = (p.replace(" ", r"\s+") for p in table["named"])
+    about = rf"(?:(?:{_spaced(table['about'])})\s+)?"
+    by = rf"(?:\s*(?:mm|cm)?\s*(?:{_spaced(table['by'])})\s*"
+    after = tuple((p, name) for p, name in table["after"].items())
+    pattern = re.compile(
+        rf"(?P<head>\b(?:{_spaced(table['head'])})\s+{about}"
+        rf"|\b{with_.replace('@quantity', f'(?P<quantity>{quantity})')}\s+{about}"
+        rf"|\b{of.replace('@quantity', f'(?P<of>{quantity})')}\s+{about})?"
+        rf"(?<![\w.,/])(?P<a>-?{_NUMBER}){by}(?P<b>{_NUMBER}))?{by}(?P<c>{_NUMBER}))?"
+        rf"(?:[\s-]*(?P<unit>{unit})(?![\w'])|(?P<none>))",
+        re.IGNORECASE,
+    )
+    notes = {"method": "method", "plane": "plane", "scale": "source"}
+    return _Sizes(
+        pattern,
+        units,
+        quantities,
+        tuple((re.compile(rf"[\s-]+(?:{_spaced([p])})\b", re.IGNORECASE), name) for p, name in after),
+        re.compile(rf"\s+(?:{_spaced(table['distance'])})\b", re.IGNORECASE),
+        re.compile(
+            rf"(?:{_spaced(table['before'])})\s*(?:(?:{_spaced(table['head'])})\s+)?[:(]?\s*$", re.IGNORECASE
+        ),
+        tuple((name, _inverse(file["measure"][name], slot)) for name, slot in notes.items()),
+    )
+
+
+def _inverse(template: str, slot: str) -> re.Pattern[str]:
+    """What reads back a sentence that was written by a template with one slot."""
+    head, tail = template.split("{" + slot + "}")
+    return re.compile(rf"{re.escape(head)}(.+){re.escape(tail)}")
 
 
 @dataclass(frozen=True)
@@ -68,48 +105,38 @@ def _value(text: str) -> float:
     return float(text.replace(",", "."))
 
 
-def _details(inside: str) -> tuple[str | None, str | None, str | None]:
+def _details(inside: str, sizes: _Sizes) -> tuple[str | None, str | None, str | None]:
     """Method, plane and source of the scale from "(axial plane; by calliper; scale: …)"."""
-    method = plane = source = None
+    found: dict[str, str] = {}
     for part in (part.strip() for part in inside.split(";")):
-        if part.startswith("by "):
-            method = part.removeprefix("by ")
-        elif part.startswith("scale: "):
-            source = part.removeprefix("scale: ")
-        elif part.endswith(" plane"):
-            plane = part.removesuffix(" plane")
-    return method, plane, source
+        for name, pattern in sizes.details:
+            if match := pattern.fullmatch(part):
+                found.setdefault(name, match[1])
+                break
+    return found.get("method"), found.get("plane"), found.get("scale")
 
 
-def _quantity(match: re.Match[str], unit: str, thick: bool) -> str:
-    named = match["quantity"] or match["of"]
-    if named:
-        named = " ".join(named.lower().split())
-        return "diameter" if named == "size" else named
-    after = (match["after"] or "").lower()
-    if thick or after == "thick":
-        return "thickness"
-    if after:
-        return after
-    return {"mL": "volume", "[hnsf'U]": "density"}.get(unit, "diameter")
-
-
-def measurements(text: str) -> Iterator[Measured]:
+def measurements(text: str, language: Language) -> Iterator[Measured]:
     """Measurements with a unit, and ratios, which have none."""
-    at = 0
-    while match := MEASUREMENT.search(text, at):
+    sizes, at = _sizes(language), 0
+    while match := sizes.pattern.search(text, at):
         at = match.end()
-        named = match["quantity"] or match["of"]
-        if match["unit"] is None and "ratio" not in (named or "").lower():
+        written = match["quantity"] or match["of"]
+        named = sizes.quantities[" ".join(written.lower().split())] if written else None
+        if match["unit"] is None and "ratio" not in (named or ""):
             continue
-        word = match["unit"]
-        unit = "1" if word is None else _UNIT_WORDS.get(word) or _UNIT_WORDS[word.lower()]
-        thick = THICK.match(text, at) is not None
-        quantity = _quantity(match, unit, thick)
-        plain = not (named or match["head"] or match["after"] or thick)
+        unit = "1" if match["unit"] is None else sizes.units[match["unit"].lower()]
+        quantity = named or {"mL": "volume", "[hnsf'U]": "density"}.get(unit, "diameter")
+        after = None
+        if written is None:
+            after = next(((m, q) for p, q in sizes.after if (m := p.match(text, at))), None)
+            if after is not None:
+                at, quantity = after[0].end(), after[1]
+        end = at
+        plain = not (written or match["head"] or after)
         method = plane = source = None
         if detail := DETAIL.match(text, at):
-            method, plane, source = _details(detail[1])
+            method, plane, source = _details(detail[1], sizes)
             at = detail.end() if method or plane or source else at
         values = tuple(_value(match[name]) for name in "abc" if match[name])
         yield Measured(
@@ -117,29 +144,79 @@ def measurements(text: str) -> Iterator[Measured]:
             at,
             match.start("a") if match["of"] else match.start(),
             Measurement(quantity, values, unit, method, plane, source),
-            BEFORE.search(text, max(0, match.start() - 40), match.start()) is not None,
-            DISTANCE.match(text, match.end()) is not None,
+            sizes.before.search(text, max(0, match.start() - 40), match.start()) is not None,
+            sizes.distance.match(text, end) is not None,
             plain,
         )
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTH = r"(?:" + "|".join(_MONTHS) + r")[a-z]*"
-DATE = re.compile(
-    rf"\b(?P<iso>\d{{4}}-\d{{2}}-\d{{2}})\b|\b(?P<d>\d{{1,2}})\s+(?P<m>{_MONTH})\.?,?\s+(?P<y>\d{{4}})\b"
-    rf"|\b(?P<m2>{_MONTH})\.?\s+(?P<d2>\d{{1,2}}),?\s+(?P<y2>\d{{4}})\b",
-    re.IGNORECASE,
-)
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """How a language counts: ``pattern`` with the groups n and areas; ``plural`` ends a plural noun."""
+
+    pattern: re.Pattern[str]
+    words: tuple[str, ...]
+    single: re.Pattern[str]
+    plural: re.Pattern[str]
+
+    def number(self, match: re.Match[str]) -> int:
+        """The number that a match names."""
+        word = match["n"].lower()
+        if word.isdecimal():
+            return int(word)
+        return self.words.index(word) + 1 if word in self.words else 1
 
 
-def date_of(match: re.Match[str]) -> date | None:
-    """The day a match of `DATE` names; None where there is no such day."""
+@cache
+def counts(language: Language) -> _Counts:
+    """What reads the numbers of lesions."""
+    table = language.file["sizes"]
+    words = tuple(table["numbers"])
+    single = _spaced(table["single"])
+    return _Counts(
+        re.compile(
+            rf"(?<![\w.,/-])(?P<n>\d{{1,3}}|{'|'.join(words)}|{single})"
+            rf"(?!\s*(?:mm|cm|ml|x|×|%|{_spaced(table['not_counted'])})\b|[.,/-]?\d|\s*[-×/%.])"
+            rf"(?P<areas>\s+(?:{_spaced(table['areas'])}))?\b",
+            re.IGNORECASE,
+        ),
+        words,
+        re.compile(single, re.IGNORECASE),
+        re.compile(rf"{table['plural']}$", re.IGNORECASE),
+    )
+
+
+_ISO = r"\b(?P<iso>\d{4}-\d{2}-\d{2})\b"
+
+
+@cache
+def _dates(language: Language) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """The pattern of days, and the beginnings of the months' names."""
+    months = tuple(language.file["sizes"]["months"])
+    month = r"(?:" + "|".join(months) + r")\w*"
+    pattern = (
+        rf"{_ISO}|\b(?P<d>\d{{1,2}})\.?\s+(?:de\s+)?(?P<m>{month})\.?,?\s+(?:de\s+|del\s+)?(?P<y>\d{{4}})\b"
+        rf"|\b(?P<m2>{month})\.?\s+(?P<d2>\d{{1,2}}),?\s+(?P<y2>\d{{4}})\b"
+    )
+    if language.file["sizes"]["numeric_dates"]:
+        # Day first, as everybody writes it in that language.
+        pattern += r"|\b(?P<d3>\d{1,2})[./-](?P<m3>\d{1,2})[./-](?P<y3>\d{4})\b"
+    else:
+        pattern += r"|(?P<d3>(?!))(?P<m3>(?!))(?P<y3>(?!))"
+    return re.compile(pattern, re.IGNORECASE), months
+
+
+def _date_of(match: re.Match[str], months: tuple[str, ...]) -> date | None:
+    """The day a match names; None where there is no such day."""
     try:
         if match["iso"]:
             return date.fromisoformat(match["iso"])
+        if match["y3"]:
+            return date(int(match["y3"]), int(match["m3"]), int(match["d3"]))
         day, month, year = match["d"] or match["d2"], match["m"] or match["m2"], match["y"] or match["y2"]
-        return date(int(year), _MONTHS.index(month[:3].lower()) + 1, int(day))
-    except ValueError:
+        which = next(i for i, name in enumerate(months, 1) if month.lower().startswith(name))
+        return date(int(year), which, int(day))
+    except (ValueError, StopIteration):
         return None
 
 
@@ -162,21 +239,35 @@ class Dated:
 
 
 _PARENTHESIS = re.compile(r"\(([^()\n]{1,400})\)")
-_ITEM = re.compile(r"\s*([a-z][a-z ]{0,29}): ([^;]{1,120}?)\s*")
+_ITEM = re.compile(r"\s*([^\W\d_][^\W\d_ ]*(?: [^\W\d_]+)*): ([^;]{1,120}?)\s*")
 
 
-def details(text: str) -> Iterator[Details]:
+@cache
+def _attribute_words(language: Language) -> tuple[dict[str, str], dict[str, str]]:
+    """The language's words for attributes and their values -> the house's English words."""
+    criterion, _ = language.file["measure"]["criterion"].split(": ")
+    known = {word: name for name, word in language.file["attributes"].items()} | {criterion: CRITERION}
+    return known, {word: value for value, word in language.file["attribute_values"].items()}
+
+
+def details(text: str, language: Language) -> Iterator[Details]:
     """Attributes and criteria in parentheses; notes on a measurement stay with it."""
+    known, values = _attribute_words(language)
+    reserved = [pattern for _, pattern in _sizes(language).details]
     for match in _PARENTHESIS.finditer(text):
         items = [_ITEM.fullmatch(part) for part in match[1].split(";")]
-        pairs = tuple((m[1], m[2]) for m in items if m is not None)
-        if len(pairs) == len(items) and all(name == CRITERION or not is_reserved(name) for name, _ in pairs):
-            yield Details(match.start(), match.end(), pairs)
+        if any(item is None or any(p.fullmatch(item[0].strip()) for p in reserved) for item in items):
+            continue
+        pairs = ((m[1], m[2]) for m in items if m is not None)
+        named = tuple((known.get(name, name), values.get(value, value)) for name, value in pairs)
+        if all(name == CRITERION or not is_reserved(name) for name, _ in named):
+            yield Details(match.start(), match.end(), named)
 
 
-def dates(text: str) -> Iterator[Dated]:
+def dates(text: str, language: Language) -> Iterator[Dated]:
     """Days written so that they can be read in one way only."""
-    for match in DATE.finditer(text):
-        day = date_of(match)
+    pattern, months = _dates(language)
+    for match in pattern.finditer(text):
+        day = _date_of(match, months)
         if day is not None:
             yield Dated(match.start(), match.end(), day)

@@ -1,21 +1,38 @@
-"""What Sagittal can name: 64 observations, 6 inferences and the sites they are found at.
+"""What Sagittal can name: observations, inferences, and the sites they are found at.
 
-The content is ``vocabulary.json`` beside this file. Codes are used only where a dictionary shipped
-with pydicom 3.0.2 gives the code one meaning; every other concept is in the scheme 99SAGITTAL.
+The content is in ``concepts/*.toml`` beside this file, one file a region of the body; the words for it
+are in ``languages/*.toml``. Codes are used only where a dictionary shipped with pydicom 3.0.2 gives the
+code one meaning; every other concept is in the scheme 99SAGITTAL. ``actionable`` is recalled from the
+ACR Actionable Reporting Work Group (J Am Coll Radiol 2014;11:552), to be confirmed by each department.
 """
 
 from __future__ import annotations
 
-import json
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from sagittal.report.code import Concept
+from sagittal.report.code import PRIVATE_SCHEME, Concept
 from sagittal.report.finding import Kind, Laterality
+from sagittal.report.names import DEFAULT, Name, SiteName, names, site_names
 
-Exam = Literal["chest-xray", "chest-ct", "brain-mr"]
+Exam = Literal[
+    "chest-xray",
+    "chest-ct",
+    "brain-mr",
+    "head-ct",
+    "neck",
+    "abdomen-ct",
+    "spine",
+    "bone-xray",
+    "joint-mr",
+    "breast",
+    "ultrasound",
+    "nuclear",
+]
+EXAMS: tuple[Exam, ...] = get_args(Exam)
 
 
 @dataclass(frozen=True)
@@ -25,39 +42,51 @@ class Observation:
     Args:
         concept: key, scheme, code and the code's meaning.
         kind: observation (seen) or inference (what it means).
-        term, plural: the house's words in a report; ``plural`` is None for what is not counted.
         exams: where it is looked for.
         laterality: "sided", "midline" or "none" (no side is expected).
         sites: keys of the usual sites, the likeliest first.
-        synonyms, abbreviations: other words in reports; abbreviations are case-sensitive.
-        patterns: regular expressions for what word lists cannot say ("the heart is enlarged").
         graded_by_size: "small" and "large" say how severe it is (an effusion), not how big (a nodule).
         actionable: category when present (ACR: 1 minutes, 2 hours, 3 days), None where there is none.
         ct_rate, chexpert: its column in those label sets.
+        mesh: its headings in the MeSH terms of the Indiana reports.
         support: keys of the observations that can support it (inferences only).
         group: heading it is shown under.
+        region: the part of the body whose file it stands in.
+        sex: "F" or "M" where it can only be found in women or men.
     """
 
     concept: Concept
     kind: Kind
-    term: str
-    plural: str | None
     exams: tuple[Exam, ...]
     laterality: Literal["sided", "midline", "none"]
     sites: tuple[str, ...]
-    synonyms: tuple[str, ...]
-    abbreviations: tuple[str, ...]
-    patterns: tuple[str, ...]
     graded_by_size: bool
     actionable: int | None
     ct_rate: str | None
     chexpert: str | None
+    mesh: tuple[str, ...]
     support: tuple[str, ...]
     group: str
+    region: str
+    sex: Literal["F", "M"] | None
 
     @property
     def key(self) -> str:
         return self.concept.key
+
+    def name(self, language: str = DEFAULT) -> Name:
+        """Its words in a language."""
+        return names(language)[self.key]
+
+    @property
+    def term(self) -> str:
+        """The house's English word."""
+        return self.name().term
+
+    @property
+    def plural(self) -> str | None:
+        """Its English plural; None for what is not counted."""
+        return self.name().plural
 
 
 @dataclass(frozen=True)
@@ -67,79 +96,83 @@ class Site:
     Args:
         part_of: key of the site it belongs to.
         paired: there is one on the right and one on the left.
-        preposition: "in" the lobe, "at" the hilum, "of" the rib, "along" the fissure.
         implies: the only side it exists on (middle lobe, lingula).
-        abbreviations: case-sensitive; each with the side it means, or None.
     """
 
     concept: Concept
-    term: str
-    plural: str | None
     part_of: str | None
     paired: bool
-    preposition: str
-    synonyms: tuple[str, ...]
     implies: Laterality | None
-    abbreviations: dict[str, Laterality | None]
 
     @property
     def key(self) -> str:
         return self.concept.key
 
+    def name(self, language: str = DEFAULT) -> SiteName:
+        """Its words in a language."""
+        return site_names(language)[self.key]
+
+    @property
+    def term(self) -> str:
+        """The house's English word."""
+        return self.name().term
+
 
 @cache
-def _content() -> dict[str, Any]:
-    text = resources.files("sagittal.report").joinpath("vocabulary.json").read_text("utf-8")
-    content: dict[str, Any] = json.loads(text)
-    return content
+def _content() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Rows of observations (each with its region) and of sites."""
+    seen: dict[str, dict[str, Any]] = {}
+    places: dict[str, dict[str, Any]] = {}
+    folder = resources.files("sagittal.report").joinpath("concepts")
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".toml"):
+            tables = tomllib.loads(file.read_text("utf-8"))
+            region = file.name.removesuffix(".toml")
+            seen |= {k: {**row, "region": region} for k, row in tables.get("observations", {}).items()}
+            places |= tables.get("sites", {})
+    return seen, places
 
 
-def _concept(row: dict[str, Any]) -> Concept:
-    return Concept(row["key"], row["scheme"], row["code"], row["meaning"])
+def _concept(key: str, row: dict[str, Any]) -> Concept:
+    scheme, code = row.get("code", f"{PRIVATE_SCHEME} {key}").split(" ", 1)
+    return Concept(key, scheme, code, row["meaning"])
 
 
 @cache
 def _observations() -> dict[str, Observation]:
-    return {
-        row["key"]: Observation(
-            concept=_concept(row),
-            kind=Kind(row["kind"]),
-            term=row["term"],
-            plural=row["plural"],
+    found = [
+        Observation(
+            concept=_concept(key, row),
+            kind=Kind(row.get("kind", Kind.OBSERVATION)),
             exams=tuple(row["exams"]),
             laterality=row["laterality"],
             sites=tuple(row["sites"]),
-            synonyms=tuple(row["synonyms"]),
-            abbreviations=tuple(row["abbreviations"]),
-            patterns=tuple(row["patterns"]),
-            graded_by_size=row["graded_by_size"],
-            actionable=row["actionable"],
-            ct_rate=row["ct_rate"],
-            chexpert=row["chexpert"],
-            support=tuple(row["support"]),
+            graded_by_size=row.get("graded_by_size", False),
+            actionable=row.get("actionable"),
+            ct_rate=row.get("ct_rate"),
+            chexpert=row.get("chexpert"),
+            mesh=tuple(row.get("mesh", ())),
+            support=tuple(row.get("support", ())),
             group=row["group"],
+            region=row["region"],
+            sex=row.get("sex"),
         )
-        for row in _content()["observations"]
-    }
+        for key, row in _content()[0].items()
+    ]
+    # Observations, then inferences.
+    return {o.key: o for o in sorted(found, key=lambda o: o.kind is Kind.INFERENCE)}
 
 
 @cache
 def _sites() -> dict[str, Site]:
     return {
-        row["key"]: Site(
-            concept=_concept(row),
-            term=row["term"],
-            plural=row["plural"],
-            part_of=row["part_of"],
-            paired=row["paired"],
-            preposition=row["preposition"],
-            synonyms=tuple(row["synonyms"]),
-            implies=Laterality(row["implies"]) if row["implies"] else None,
-            abbreviations={
-                word: Laterality(side) if side else None for word, side in row["abbreviations"].items()
-            },
+        key: Site(
+            concept=_concept(key, row),
+            part_of=row.get("part_of"),
+            paired=row.get("paired", False),
+            implies=Laterality(row["implies"]) if "implies" in row else None,
         )
-        for row in _content()["sites"]
+        for key, row in _content()[1].items()
     }
 
 
@@ -177,3 +210,16 @@ def within(inner: str, outer: str) -> bool:
             return True
         key = _sites()[key].part_of
     return False
+
+
+def root(key: str) -> str:
+    """The region of the body that a site belongs to: the last of the places it is a part of."""
+    while (outer := _sites()[key].part_of) is not None:
+        key = outer
+    return key
+
+
+@cache
+def regions(key: str) -> frozenset[str]:
+    """The regions of the body (roots of the sites) that an observation is found in."""
+    return frozenset(map(root, _observations()[key].sites))
