@@ -110,17 +110,22 @@ def _places(clause: Clause) -> list[Place]:
             sides.append(Place(match.start(), match.end(), None, cues.side.value(match)))
     found = []
     for hit in free:
-        side = hit.side
-        for i, place in enumerate(sides):
-            if side is None and place.end <= hit.start and near(clause, place.end, hit.start):
-                if len(text[place.end : hit.start].split()) > 3 or clause.inside(place.end, hit.start):
-                    continue
-                side = place.side
-                hit = replace(hit, start=place.start)
-                del sides[i]
-                break
-        found.append(Place(hit.start, hit.end, hit.keys[0], side))
+        joined = None if hit.side is not None else _side_of(clause, hit, sides)
+        if joined is not None:
+            sides.remove(joined)
+            hit = replace(hit, start=min(hit.start, joined.start), end=max(hit.end, joined.end))
+        found.append(Place(hit.start, hit.end, hit.keys[0], joined.side if joined else hit.side))
     return sorted([*found, *sides], key=lambda p: p.start)
+
+
+def _side_of(clause: Clause, hit: Hit, sides: list[Place]) -> Place | None:
+    """The side that belongs to a site: before it, or after it where the language puts it there."""
+    for place in sides:
+        first, last = (hit.end, place.start) if clause.language.side_follows else (place.end, hit.start)
+        close = first <= last and len(clause.text[first:last].split()) <= 3
+        if close and near(clause, first, last) and not clause.inside(first, last):
+            return place
+    return None
 
 
 def _give_places(clause: Clause, marks: list[Marks]) -> None:
@@ -194,7 +199,10 @@ def _give_words(clause: Clause, marks: list[Marks]) -> None:
     counting = counts(clause.language)
     for match in _matches(clause, counting.pattern):
         i = _following(clause, *match.span())
-        if i is None:
+        if i is None and match["areas"]:
+            # "… an 3 Stellen": places are counted after the noun.
+            i = clause.before(match.start())
+        if i is None or i < 0:
             continue
         number = counting.number(match)
         if (

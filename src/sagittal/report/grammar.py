@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import date
 
 from sagittal.report.finding import (
-    Certainty,
     Change,
     ChangeKind,
     Finding,
@@ -173,9 +172,6 @@ def describe(finding: Finding, language: Language) -> str:
     return _contracted(_Noun(finding, language).described(), language)
 
 
-_CERTAIN = {word: word.value.replace(" ", "_") for word in Certainty}
-
-
 def statement(finding: Finding, language: Language) -> str:
     """The sentence of a finding in its stated form, without capital and full stop."""
     frames: Mapping[str, str] = language.file["frames"]
@@ -189,26 +185,24 @@ def statement(finding: Finding, language: Language) -> str:
     past = when in (Temporality.HISTORICAL, Temporality.FAMILY)
     resolved = finding.change is not None and finding.change.kind is ChangeKind.RESOLVED
     absent = presence is Presence.ABSENT and not resolved
-    with_article = (past or noun.counted or finding.count == 1) and not noun.plural and not absent
-    if absent and word is None:
-        frame = frames.get(f"absent_{when.value}") if past else frames["absent"]
-        if frame is not None:
-            return frame.format(thing=thing, no=no)
-    if past and not absent:
-        thing = frames[when.value].format(thing=thing)
-    elif past:
-        thing = frames.get(f"absence_{when.value}", frames["absence"]).format(
-            thing=frames[when.value].format(thing=thing), no=no
-        )
-    elif absent:
-        thing = frames["absence"].format(thing=thing, no=no)
-    if absent and word is None:
-        return thing
-    many = noun.many and not past and not absent
-    uncounted = finding.count is not None and not past and not absent
-    name = "present" if word is None else _CERTAIN[word]
+    name = "present" if word is None else word.value.replace(" ", "_")
     if word is None and presence is Presence.UNCERTAIN:
         name = "uncertain"
+    if absent:
+        # A denial has frames of its own where the language does not say it by "absence of".
+        own = "absent" if word is None else f"absent_{name}"
+        if past and f"{own}_{when.value}" in frames:
+            return frames[f"{own}_{when.value}"].format(thing=thing, no=no)
+        if past:
+            thing = frames[when.value].format(thing=thing)
+        if own in frames:
+            return frames[own].format(thing=thing, no=no)
+        thing = frames["absence"].format(thing=thing, no=no)
+    elif past:
+        thing = frames[when.value].format(thing=thing)
+    with_article = (past or noun.counted or finding.count == 1) and not noun.plural and not absent
+    many = noun.many and not past and not absent
+    uncounted = finding.count is not None and not past and not absent
     frame = frames.get(f"{name}_counted", frames[name]) if uncounted else frames[name]
     return _tidy(
         frame.format(
