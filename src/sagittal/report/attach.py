@@ -93,6 +93,19 @@ def _following(clause: Clause, start: int, end: int) -> int | None:
     return None
 
 
+def _described(clause: Clause, match: re.Match[str]) -> int | None:
+    """Index of the observation that an adjective describes: the one that follows, or in languages
+    whose adjectives follow the noun the one before, with nothing but adjectives between."""
+    i = clause.before(match.start()) if clause.language.adjectives_follow else -1
+    if i >= 0:
+        cues, gap = clause.language.cues, clause.text[clause.hits[i].end : match.start()]
+        for pattern in (cues.severity.pattern, cues.adjective.pattern):
+            gap = pattern.sub(" ", gap)
+        if cues.is_.fullmatch(gap):
+            return i
+    return _following(clause, *match.span())
+
+
 def _places(clause: Clause) -> list[Place]:
     """Places of the clause in order, a side joined to the site it stands before."""
     text, cues = clause.text, clause.language.cues
@@ -188,7 +201,7 @@ def _give_words(clause: Clause, marks: list[Marks]) -> None:
     for match in _matches(clause, cues.severity.pattern):
         over = clause.inside(*match.span())
         # "The heart is mildly enlarged": the grade stands inside the words of the observation.
-        i = clause.hits.index(over) if over else _following(clause, *match.span())
+        i = clause.hits.index(over) if over else _described(clause, match)
         if i is None:
             i = clause.before(match.start())
             if i < 0 or not cues.is_.fullmatch(text[clause.hits[i].end : match.start()]):
@@ -212,7 +225,7 @@ def _give_words(clause: Clause, marks: list[Marks]) -> None:
         ):
             marks[i].count = number
     for match in _matches(clause, cues.adjective.pattern):
-        i = _following(clause, *match.span())
+        i = _described(clause, match)
         pair = cues.adjective.value(match)
         if i is not None and clause.hits[i].keys[0] in DESCRIBED and pair not in marks[i].attributes:
             marks[i].attributes = (*marks[i].attributes, pair)

@@ -155,7 +155,8 @@ class _Noun:
         """Noun, place, attributes, sizes and change."""
         finding, language = self.finding, self.language
         key = finding.observation.key
-        text = _tidy(f"{self.text} {location(finding, language)}")
+        order = language.grammar["phrase"]
+        text = _tidy(order.format(noun=self.text, place=location(finding, language)))
         rest = [pair for pair in finding.attributes if not is_adjective(key, pair)]
         if rest:
             named, values = language.file["attributes"], language.file["attribute_values"]

@@ -92,6 +92,11 @@ class Language:
         return frozenset(map(self.norm, self.file["text"]["weak"]))
 
     @property
+    def adjectives_follow(self) -> bool:
+        """Whether adjectives stand after the noun ("nodule solide")."""
+        return bool(self.file["text"]["adjectives_follow"])
+
+    @property
     def side_follows(self) -> bool:
         """Whether the side stands after the place ("lobe inférieur droit")."""
         return bool(self.file["text"]["side_follows"])
