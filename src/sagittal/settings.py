@@ -40,3 +40,40 @@ class ServeSettings:
             raise ValueError(f"host must be a loopback address, got {self.host}")
         if min(self.max_upload_mb, self.max_form_kb, self.studies_in_memory) < 1:
             raise ValueError("limits must be at least 1")
+
+
+@dataclass(frozen=True)
+class WriterSettings:
+    """An OpenAI-compatible chat endpoint. Nothing is sent anywhere until someone writes these down.
+
+    Args:
+        url: base of the interface, e.g. "https://llm.hospital.example/v1"; "/chat/completions" is added.
+        model: the name the endpoint knows it by.
+        key_env: environment variable that holds the key; the key itself is never in a file. "": none.
+        timeout_s: for one attempt, from connecting to the last byte.
+        retries: further attempts after the first.
+        max_tokens: longest answer that is asked for.
+        temperature: 0 for the likeliest words.
+        allow_plain_http: http to another machine, where a network is trusted; loopback needs no leave.
+    """
+
+    url: str
+    model: str
+    key_env: str = ""
+    timeout_s: float = 60.0
+    retries: int = 2
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    allow_plain_http: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ValueError("model must be named")
+        if not 0 < self.timeout_s <= 600:
+            raise ValueError(f"timeout_s must be over 0 and at most 600, got {self.timeout_s}")
+        if not 0 <= self.retries <= 5:
+            raise ValueError(f"retries must be from 0 to 5, got {self.retries}")
+        if not 1 <= self.max_tokens <= 32768:
+            raise ValueError(f"max_tokens must be from 1 to 32768, got {self.max_tokens}")
+        if not 0 <= self.temperature <= 2:
+            raise ValueError(f"temperature must be from 0 to 2, got {self.temperature}")

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from sagittal.errors import SagittalError
 from sagittal.study.study import Series, Study
 from sagittal.study.volume import Volume
 from sagittal.zoo.card import Card
@@ -106,10 +107,51 @@ class Infers(Classifies, Segments, Embeds, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a language model wrote; nothing in it is believed before it is checked.
+
+    Args:
+        model: the name the model gave itself, "" where it gave none.
+        cut: it stopped at its length limit, in mid-sentence perhaps.
+        attempts: requests it took.
+    """
+
+    text: str
+    model: str = ""
+    cut: bool = False
+    attempts: int = 1
+
+
+class Unanswered(SagittalError):
+    """A language model gave no usable answer; whoever asked goes on without it."""
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """Words for a prompt: a language model, here or behind an endpoint.
+
+    ``remote`` says that a prompt leaves this machine's process; ``digest`` is sha256 (hex) of the weights,
+    or, where nobody can see them, of what was asked for ("configuration:" and the hex).
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def remote(self) -> bool: ...
+
+    def write(self, system: str, user: str, *, json: bool = False) -> Answer:
+        """Answer ``user`` under ``system``, as one JSON object where asked. Raises `Unanswered`."""
+        ...
+
+
 CAPABILITIES: tuple[tuple[str, Any], ...] = (
     ("embeds", Embeds),
     ("classifies", Classifies),
     ("segments", Segments),
+    ("writes", Writes),
 )
 """Names for people, as `zoo show` prints them."""
 
