@@ -98,12 +98,19 @@ def _described(clause: Clause, match: re.Match[str]) -> int | None:
     whose adjectives follow the noun the one before, with nothing but adjectives between."""
     i = clause.before(match.start()) if clause.language.adjectives_follow else -1
     if i >= 0:
-        cues, gap = clause.language.cues, clause.text[clause.hits[i].end : match.start()]
-        for pattern in (cues.severity.pattern, cues.adjective.pattern):
-            gap = pattern.sub(" ", gap)
-        if cues.is_.fullmatch(gap):
+        gap = _bare(clause, clause.hits[i].end, match.start())
+        if clause.language.cues.is_.fullmatch(gap):
             return i
     return _following(clause, *match.span())
+
+
+def _bare(clause: Clause, start: int, end: int) -> str:
+    """The text without the adjectives of the noun before it, where they follow it."""
+    gap = clause.text[start:end]
+    if clause.language.adjectives_follow:
+        for pattern in (clause.language.cues.severity.pattern, clause.language.cues.adjective.pattern):
+            gap = pattern.sub(" ", gap)
+    return gap
 
 
 def _places(clause: Clause) -> list[Place]:
@@ -142,7 +149,7 @@ def _side_of(clause: Clause, hit: Hit, sides: list[Place]) -> Place | None:
 
 
 def _give_places(clause: Clause, marks: list[Marks]) -> None:
-    text, cues, leading = clause.text, clause.language.cues, []
+    cues, leading = clause.language.cues, []
     ends: dict[int, int] = {}
     for place in _places(clause):
         over = clause.inside(place.start, place.end)
@@ -155,7 +162,7 @@ def _give_places(clause: Clause, marks: list[Marks]) -> None:
             if i < 0:
                 leading.append(place)
                 continue
-            gap = text[max(ends.get(i, 0), clause.hits[i].end) : place.start]
+            gap = _bare(clause, max(ends.get(i, 0), clause.hits[i].end), place.start)
             linked = (
                 cues.preposition.search(gap) is not None
                 or (i in ends and cues.and_.fullmatch(gap) is not None)

@@ -1,7 +1,8 @@
 """The small words that decide what a sentence says of a finding: negation, certainty, time, side,
 number, severity, change. Compiled from a language's file; no state.
 
-In a file a space in a pattern stands for any white space, and ``@name`` for the fragment of that name.
+In a file a space in a pattern stands for any white space, ’ for any apostrophe, and ``@name`` for the
+fragment of that name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from sagittal.report.finding import Certainty, ChangeKind, Laterality, Severity
 
 V = TypeVar("V")
 _LOOK_BEHIND = re.compile(r"(\(\?<[!=][^)]*\))")
+_END = r"(?:(?<=['’])|(?!\w))"
+"""The end of a word; an elision ("d'") ends at its apostrophe."""
 _FRAGMENT = re.compile(r"@(\w+)")
+
+
+def spelled(pattern: str) -> str:
+    """A pattern of a file as a regular expression: a space is any white space, ’ any apostrophe."""
+    parts = _LOOK_BEHIND.split(pattern.replace("’", "['’]"))
+    return "".join(p.replace(" ", r"\s" if p.startswith("(?<") else r"\s+") for p in parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +93,7 @@ class _Writer:
     def raw(self, pattern: str) -> str:
         """The pattern with its fragments and white space spelled out."""
         pattern = _FRAGMENT.sub(lambda m: f"(?:{self.raw(self.fragments[m[1]])})", pattern)
-        parts = _LOOK_BEHIND.split(pattern)
-        return "".join(p.replace(" ", r"\s" if p.startswith("(?<") else r"\s+") for p in parts)
+        return spelled(pattern)
 
     def any(self, patterns: Iterable[str]) -> str:
         """One of the patterns; without any, what never matches."""
@@ -93,7 +101,7 @@ class _Writer:
 
     def whole(self, patterns: Iterable[str]) -> re.Pattern[str]:
         """One of the patterns, as whole words."""
-        return re.compile(rf"(?<!\w){self.any(patterns)}(?!\w)", re.IGNORECASE)
+        return re.compile(rf"(?<!\w){self.any(patterns)}{_END}", re.IGNORECASE)
 
     def table(self, rows: Iterable[tuple[V, list[str]]]) -> Table[V]:
         kept = [(value, patterns) for value, patterns in rows if patterns]

@@ -205,6 +205,7 @@ def statement(finding: Finding, language: Language) -> str:
     many = noun.many and not past and not absent
     uncounted = finding.count is not None and not past and not absent
     frame = frames.get(f"{name}_counted", frames[name]) if uncounted else frames[name]
+    frame = frames.get(f"{name}_many", frame) if many else frame
     return _tidy(
         frame.format(
             thing=thing,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from sagittal.report.cues import spelled
 from sagittal.report.language import Language, plain
 from sagittal.report.names import DEFAULT, document
 
@@ -37,8 +38,8 @@ def _cuts(language: Language) -> _Cuts:
     names = "|".join(sorted((re.escape(n).replace(r"\ ", r"[ ]+") for n in written), key=len)[::-1])
     segment = language.file["segment"]
     short = "|".join(map(re.escape, segment["abbreviations"]))
-    spaced = [p.replace(" ", r"\s+") for p in segment["breaks"]]
-    opened = "|".join(p.replace(" ", r"\s+") for p in segment["openings"]) or "(?!)"
+    spaced = "|".join(map(spelled, segment["breaks"])) or "(?!)"
+    opened = "|".join(map(spelled, segment["openings"])) or "(?!)"
     coordinating = "|".join(language.file["cues"]["attach"]["and"][:1])
     return _Cuts(
         headings,
@@ -48,7 +49,7 @@ def _cuts(language: Language) -> _Cuts:
         ),
         re.compile(rf"(?:\b(?:{short})|[\n.]\s{{0,3}}\d{{1,2}})$", re.IGNORECASE),
         re.compile(
-            rf"\s*;\s*|,?\s+(?:{'|'.join(spaced) or '(?!)'})\b,?\s*|,\s+(?=(?:{opened})\b)"
+            rf"\s*;\s*|,?\s+(?:{spaced})\b,?\s*|,\s+(?=(?:{opened})\b)"
             rf"|\s+(?:{coordinating})\s+(?=(?:{opened})\b)",
             re.IGNORECASE,
         ),

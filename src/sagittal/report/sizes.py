@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
+from sagittal.report.cues import spelled
 from sagittal.report.finding import Measurement
 from sagittal.report.language import Language
 from sagittal.report.stated import CRITERION, UNITS, is_reserved
@@ -17,7 +18,7 @@ DETAIL = re.compile(r"\s*\(([^()\n]*)\)")
 
 
 def _spaced(patterns: Iterable[str]) -> str:
-    return "|".join(p.replace(" ", r"\s+") for p in patterns) or "(?!)"
+    return "|".join(map(spelled, patterns)) or "(?!)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ def _sizes(language: Language) -> _Sizes:
     quantities |= table["synonyms"]
     unit = "|".join(sorted(map(re.escape, units), key=len, reverse=True))
     quantity = "|".join(sorted((_spaced([q]) for q in quantities), key=len, reverse=True))
-    with_, of = (p.replace(" ", r"\s+") for p in table["named"])
+    with_, of = map(spelled, table["named"])
     about = rf"(?:(?:{_spaced(table['about'])})\s+)?"
     by = rf"(?:\s*(?:mm|cm)?\s*(?:{_spaced(table['by'])})\s*"
     after = tuple((p, name) for p, name in table["after"].items())
