@@ -30,6 +30,7 @@ VERBS = {
     "segment": "Draw a structure.",
     "predict": "A probability a label for every study of a data set.",
     "adapt": "Fit a model to labelled local data.",
+    "compare": "What changed between two readings of a patient.",
     "parse": "Report text into findings.",
     "render": "A reading as text for a reader.",
     "phantom": "Studies whose truth is known.",
