@@ -42,7 +42,7 @@ def test_a_table_is_one_line_a_row_in_order(sagittal: Any, tmp_path: Path) -> No
         (["missing.txt"], "cannot be read"),
         (["table.csv"], "needs --column"),
         (["table.csv", "--column", "report"], "has no column 'report'"),
-        (["binary.txt"], "is not UTF-8"),
+        (["binary.txt"], "is not text"),
         (["report.txt", "--labels", "mine"], "is not a label set"),
         (["report.txt", "--out", "no/such/folder/x.jsonl"], "cannot be written"),
         (["."], "cannot be read"),
@@ -58,3 +58,64 @@ def test_bad_input_is_one_line(sagittal: Any, tmp_path: Path, arguments: list[st
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err and ran.err.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_html_report_says_what_its_spans_refer_to(sagittal: Any, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<p>FINDINGS: <b>Nodule</b> &lt; 5&nbsp;mm.</p><p>Hello there.</p>", "utf-8")
+    ran = sagittal("parse", report, "--json")
+    assert ran.code == 0 and "HTML" in ran.err and ran.err.count("\n") == 1
+    text = ran.json["text"]
+    assert text == "FINDINGS: Nodule < 5 mm.\nHello there."
+    assert [text[slice(*span)] for span in ran.json["unparsed"]] == ["Hello there."]
+    assert "Nodule" in text[slice(*ran.json["findings"][0]["evidence"]["span"])]
+    assert sagittal("parse", report, "--json", "--quiet").err == ""
+
+
+def test_a_guessed_encoding_is_said_once_a_file(sagittal: Any, tmp_path: Path) -> None:
+    table = tmp_path / "reports.csv"
+    table.write_bytes("text\nDépôt. No effusion.\nNo effusion.\n".encode("cp1252"))
+    ran = sagittal("parse", table, "--column", "text", "--json", "--language", "en")
+    assert ran.code == 0 and len(ran.json) == 2
+    assert "Windows-1252" in ran.err and ran.err.count("\n") == 1
+
+
+def test_a_cell_with_unseen_characters_comes_with_its_text(sagittal: Any, tmp_path: Path) -> None:
+    table = tmp_path / "reports.csv"
+    table.write_text('text\n"pneumo\u200bthorax"\n"No\x07 effusion.\r\nx"\n', "utf-8", newline="")
+    ran = sagittal("parse", table, "--column", "text", "--json", "--language", "en")
+    assert ran.json[0]["text"] == "pneumothorax"
+    assert ran.json[0]["findings"][0]["observation"]["key"] == "pneumothorax"
+    assert "text" not in ran.json[1] and ran.json[1]["findings"][0]["presence"] == "absent"
+
+
+@pytest.mark.parametrize("data", [b"", b"  \n", b"\x89PNG\r\n\x1a\n" + bytes(40), b"%PDF-1.7 x"])
+def test_no_report_is_bad_input(sagittal: Any, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "r.txt").write_bytes(data)
+    ran = sagittal("parse", tmp_path / "r.txt", "--json")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
+def test_an_unknown_language_is_bad_input(sagittal: Any, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("No effusion.", "utf-8")
+    ran = sagittal("parse", tmp_path / "r.txt", "--json", "--language", "xx")
+    assert (ran.code, ran.out) == (2, "") and "xx" in ran.err
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_processes_change_nothing(sagittal: Any, tmp_path: Path, workers: int) -> None:
+    rows = "".join(f'"{i} mm nodule. No effusion."\n' for i in range(1, 300))
+    (tmp_path / "reports.csv").write_text("text\n" + rows, "utf-8")
+    for n in (1, workers):
+        given = ("--column", "text", "--out", tmp_path / f"{n}.jsonl", "--workers", n, "--json")
+        assert sagittal("parse", tmp_path / "reports.csv", *given).json["reports"] == 299
+    one, many = ((tmp_path / f"{n}.jsonl").read_bytes() for n in (1, workers))
+    assert one == many and [json.loads(x)["row"] for x in one.splitlines()] == list(range(299))
+
+
+def test_a_table_broken_far_down_leaves_nothing_behind(sagittal: Any, tmp_path: Path) -> None:
+    (tmp_path / "reports.csv").write_text("text\n" + "Nodule.\n" * 500 + '"open\n', "utf-8")
+    out = tmp_path / "out.jsonl"
+    ran = sagittal("parse", tmp_path / "reports.csv", "--column", "text", "--out", out, "--workers", 2)
+    assert (ran.code, ran.out) == (2, "") and "not a CSV" in ran.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["reports.csv"]

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import csv
-import io
 import json as _json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, emit, progress
+from sagittal.cli.common import Device, Json, Quiet, Seed, check_out, complain, emit, progress
 from sagittal.errors import BadInput
+from sagittal.report.batch import each, workers_for
 from sagittal.report.codec import to_json
 from sagittal.report.labels import LABEL_SETS, LabelSet, text_labels
+from sagittal.report.language import language as language_of
 from sagittal.report.parse import parse_document
+from sagittal.report.text import MAX_REPORT, Plain, encoding_of, from_text, read
 
-MAX_BYTES = 512 * 2**20
-"""Largest text or table that is read."""
+MAX_TABLE = 512 * 2**20
+"""Largest table that is read, in bytes."""
+_PIECE = 2**20
 
 
 def parse(
-    path: Annotated[Path, typer.Argument(help="A report as text, or a CSV with a report a row.")],
+    path: Annotated[Path, typer.Argument(help="A report (text, HTML, RTF), or a CSV with a report a row.")],
     column: Annotated[str | None, typer.Option(help="Column of the CSV that holds the text.")] = None,
     labels: Annotated[str | None, typer.Option(help="chexpert14 or ctrate18.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write JSON lines here, one a report.")] = None,
+    language: Annotated[str | None, typer.Option(help="ISO 639-1 code; left out: told by the words.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; left out: the processors, at most 4.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     seed: Seed = 0,
@@ -35,79 +44,124 @@ def parse(
 ) -> None:
     """Report text into findings.
 
-    One JSON object a report, in order: row, findings, labels, unparsed spans.
+    One JSON object a report, in order: row, findings, labels, unparsed spans. Spans are places in the
+    text as it came in; where markup or unseen characters were taken off, "text" is what they refer to.
     """
     if labels is not None and labels not in LABEL_SETS:
         raise BadInput(f"--labels {labels} is not a label set", f"one of {', '.join(LABEL_SETS)}")
+    if language is not None:
+        language_of(language)
     if out is not None:
         check_out(out)
-    text = _read(path)
-    texts = _rows(path, text, column) if path.suffix.lower() == ".csv" or column else [text]
-    with progress("reports", len(texts), quiet=quiet) as advance:
-        lines = []
-        for row, one in enumerate(texts):
-            lines.append(line(row, one, labels))
-            advance(1)
-    if out is not None:
-        _write(out, lines)
-        emit({"out": str(out), "reports": len(lines)}, f"{len(lines)} reports: {out}", json=json)
-    elif json:
-        emit(lines[0] if len(lines) == 1 and column is None else lines, "", json=True)
+    reports, total = _reports(path, column, quiet=quiet)
+    work = partial(json_line, label_set=labels, language=language)
+    work((0, "No nodule."))  # builds the tables that forked processes then share
+    lines = each(work, enumerate(reports), workers=workers or workers_for(total))
+    # The first result is there before the progress bar is: its thread must not be forked.
+    lines = chain(list(islice(lines, 1)), lines)
+    with progress("reports", total, quiet=quiet) as advance:
+        if out is not None:
+            written = _write(out, _counted(lines, advance))
+            emit({"out": str(out), "reports": written}, f"{written} reports: {out}", json=json)
+            return
+        found = list(_counted(lines, advance))
+    if json and (len(found) != 1 or column is not None):
+        emit(None, f"[{', '.join(found)}]", json=False)
     else:
-        emit(None, "\n".join(_json.dumps(one, ensure_ascii=False) for one in lines), json=False)
+        emit(None, "\n".join(found), json=False)
 
 
-def line(row: int, text: str, label_set: LabelSet | None = None) -> dict[str, Any]:
+def line(
+    row: int, report: Plain, label_set: LabelSet | None = None, language: str | None = None
+) -> dict[str, Any]:
     """What one report says, as the object of its JSON line."""
-    parsed = parse_document(text)
-    return {
+    parsed = parse_document(report.text, language)
+    said = {
         "row": row,
         "findings": to_json(parsed.findings),
-        "labels": text_labels(text, label_set) if label_set else {},
+        "labels": text_labels(report.text, label_set) if label_set else {},
         "unparsed": to_json(parsed.unparsed),
     }
+    return said | {"text": report.text} if report.stripped else said
 
 
-def _read(path: Path) -> str:
+def json_line(
+    numbered: tuple[int, Plain | str], label_set: LabelSet | None = None, language: str | None = None
+) -> str:
+    """`line` of a row and its report, as JSON text."""
+    row, report = numbered
+    plain = from_text(report) if isinstance(report, str) else report
+    return _json.dumps(line(row, plain, label_set, language), ensure_ascii=False, allow_nan=False)
+
+
+def _counted(lines: Iterable[str], advance: Callable[[int], None]) -> Iterator[str]:
+    for one in lines:
+        advance(1)
+        yield one
+
+
+def _reports(path: Path, column: str | None, *, quiet: bool) -> tuple[Iterable[Plain | str], int]:
+    """The reports of a file, and how many: a table's rows, or the file itself."""
+    table = path.suffix.lower() == ".csv" or column is not None
+    most, kind = (MAX_TABLE, "a CSV") if table else (MAX_REPORT, "one report")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadInput(f"{path} is larger than {MAX_BYTES // 2**20} MiB")
-        return path.read_bytes().decode("utf-8-sig")
+        if path.stat().st_size > most:
+            raise BadInput(f"{path} is larger than {most // 2**20} MiB", kind)
+        if table:
+            return _rows(path, column, quiet=quiet)
+        plain = read(path.read_bytes(), str(path))
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror})", "a text file or a CSV") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} is not UTF-8 text", "a text file or a CSV in UTF-8") from None
+    for note in () if quiet else plain.notes:
+        complain(note if str(path) in note else f"{path}: {note}")
+    return [plain], 1
 
 
-def _rows(path: Path, text: str, column: str | None) -> list[str]:
-    csv.field_size_limit(MAX_BYTES)
+def _rows(path: Path, column: str | None, *, quiet: bool) -> tuple[Iterator[str], int]:
+    """The column's cells, drawn from the file as they are needed, and their number."""
+    with path.open("rb") as stream:
+        encoding, note = encoding_of(iter(lambda: stream.read(_PIECE), b""), str(path))
+    if note and not quiet:
+        complain(note)
+    csv.field_size_limit(MAX_REPORT)
+    total = sum(1 for _ in _cells(path, encoding, column))
+    return _cells(path, encoding, column), total
+
+
+def _cells(path: Path, encoding: str, column: str | None) -> Iterator[str]:
+    errors = "replace" if encoding.startswith("cp") else "strict"
     try:
-        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        names = list(table.fieldnames or ())
-        if column is None or column not in names:
-            what = f"{path} needs --column" if column is None else f"{path} has no column {column!r}"
-            raise BadInput(what, f"one of {', '.join(names[:12]) or 'its columns, but it has none'}")
-        return list(_values(table, column))
+        with path.open(encoding=encoding, errors=errors, newline="") as stream:
+            table = csv.DictReader(stream, strict=True)
+            names = list(table.fieldnames or ())
+            if column is None or column not in names:
+                what = f"{path} needs --column" if column is None else f"{path} has no column {column!r}"
+                raise BadInput(what, f"one of {', '.join(names[:12]) or 'its columns, but it has none'}")
+            for row in table:
+                yield row[column] or ""
     except csv.Error as error:
         raise BadInput(f"{path} is not a CSV ({error})") from None
+    except UnicodeError:
+        raise BadInput(f"{path} is not text: broken {encoding}", "a CSV in UTF-8") from None
 
 
-def _values(table: csv.DictReader[str], column: str) -> Iterator[str]:
-    for row in table:
-        yield row[column] or ""
-
-
-def _write(out: Path, lines: list[dict[str, Any]]) -> None:
+def _write(out: Path, lines: Iterable[str]) -> int:
+    """Write the lines; returns how many."""
     try:
         # Beside the target and moved into place, so that nothing half-written is ever seen.
-        handle, partial = tempfile.mkstemp(dir=out.parent, prefix=".partial-")
+        handle, partial_file = tempfile.mkstemp(dir=out.parent, prefix=".partial-")
     except OSError as error:
         raise BadInput(f"{out} cannot be written ({error.strerror})") from None
+    written = 0
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.writelines(_json.dumps(one, ensure_ascii=False) + "\n" for one in lines)
-        os.chmod(partial, 0o644)
-        os.replace(partial, out)
+            for one in lines:
+                stream.write(one + "\n")
+                written += 1
+        os.chmod(partial_file, 0o644)
+        os.replace(partial_file, out)
     except OSError as error:
-        Path(partial).unlink(missing_ok=True)
         raise BadInput(f"{out} cannot be written ({error.strerror})") from None
+    finally:
+        Path(partial_file).unlink(missing_ok=True)
+    return written
