@@ -143,19 +143,26 @@ def _patterns(language: Language) -> tuple[tuple[str, re.Pattern[str]], ...]:
     )
 
 
-_FAMILIES = (
-    frozenset({"coronary_calcification", "arterial_wall_calcification", *DESCRIBED}),
-    frozenset({"rib_fracture", "vertebral_compression_fracture"}),
-)
+_FAMILIES = ("calcification", "fracture")
+"""Observations whose keys end so are told apart by where they are; the bare word is the vaguest."""
+
+
+def _family(key: str) -> str | None:
+    return next((family for family in _FAMILIES if key.endswith(family)), None)
 
 
 def _kin(key: str, others: tuple[str, ...]) -> bool:
     """Whether another term is so near in meaning that, written out, it settles what is meant."""
-    return any(key in family and not family.isdisjoint(others) for family in _FAMILIES)
+    family = _family(key)
+    if family is None:
+        return False
+    return any(_family(k) == family or (family == "calcification" and k in DESCRIBED) for k in others)
 
 
 def _vaguer(text: str, hit: Hit, key: str) -> bool:
     """Whether words inside a pattern only say in part what the whole of it says."""
+    if hit.keys == (_family(key),) and not hit.canonical:
+        return True
     if key == "pericardial_effusion":
         return hit.keys == ("pleural_effusion",) and "pleur" not in text[hit.start : hit.end].lower()
     return (
