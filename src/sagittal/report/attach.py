@@ -282,6 +282,13 @@ def attach(clause: Clause) -> list[Marks]:
     return marks
 
 
+def changes(clause: Clause) -> list[Marks]:
+    """The marks of every phrase of the clause with no more than its change."""
+    marks = [Marks([]) for _ in clause.hits]
+    _give_changes(clause, marks)
+    return marks
+
+
 def gathered(places: list[Place]) -> list[tuple[str | None, Laterality | None]]:
     """Places of one observation as (site, side); a part and its whole are one, both sides bilateral."""
     found: list[tuple[str | None, Laterality | None]] = []

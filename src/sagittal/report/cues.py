@@ -45,6 +45,8 @@ class Cues:
     see the comments in ``languages/en.toml``."""
 
     negation_before: re.Pattern[str]
+    negation_near: re.Pattern[str]
+    negation_pseudo: re.Pattern[str]
     negation_after: re.Pattern[str]
     negation_end: re.Pattern[str]
     negation_inside: re.Pattern[str]
@@ -62,6 +64,8 @@ class Cues:
     always_after: re.Pattern[str]
     family: re.Pattern[str]
     historical: re.Pattern[str]
+    formerly: re.Pattern[str]
+    placed: re.Pattern[str]
     hypothetical: re.Pattern[str]
     certainty: tuple[tuple[Certainty | None, re.Pattern[str]], ...]
     side: Table[Laterality]
@@ -141,6 +145,10 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
                 *("finite", "partly", "always_after", "family", "historical", "hypothetical"),
                 *("not_assessed_before", "not_assessed_after", "not_assessed_colon"),
             )
+        },
+        **{
+            name: write.whole(cues.get(name, ()))
+            for name in ("negation_near", "negation_pseudo", "formerly", "placed")
         },
         with_=write.whole(cues["with"]),
         coordinated=re.compile(rf"^\s*(?:,\s*)?{write.any(cues['coordinated'])}(?!\w)", ignored),

@@ -15,17 +15,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from sagittal.errors import BadInput
 from sagittal.report import sizes
-from sagittal.report.attach import Clause, Marks, attach, gathered, near
+from sagittal.report.attach import Clause, Marks, attach, changes, gathered, near
 from sagittal.report.finding import Change, Evidence, Finding, Measurement, Presence
 from sagittal.report.language import Language, detect
 from sagittal.report.language import language as _language
 from sagittal.report.lexicon import Hit, find_observations, find_sites, region_of, tokens
 from sagittal.report.names import DEFAULT
 from sagittal.report.report import Report, Sentence
-from sagittal.report.scope import assertion, normal
+from sagittal.report.scope import Said, assertion, normal
 from sagittal.report.segment import Piece, clauses, sentences
-from sagittal.report.stated import CRITERION, stated
+from sagittal.report.stated import CRITERION, settled, stated
 from sagittal.report.vocabulary import concept, regions, site
 
 SILENT = frozenset({"technique", "comparison", "limitations", "recommendation"})
@@ -224,6 +225,48 @@ def parse_document(text: str, language: str | None = None) -> Parsed:
             read.add((sentence.start, sentence.end))
     spans = dict.fromkeys((s.start, s.end) for s, _ in pieces)
     return Parsed(tuple(findings), tuple(span for span in spans if span not in read), spoken.code)
+
+
+def presence(text: str, span: tuple[int, int], language: str | None = None) -> Said:
+    """What a text says of the phrase at ``span``, whether or not the vocabulary knows it.
+
+    The rules are those of `parse`: for the words of an observation both say the same. `Said.word` sums
+    it up as present, absent, uncertain or historical.
+
+    Args:
+        span: (start, end) of the phrase, in characters; part of a word stands for the whole of it.
+        language: its ISO 639-1 code; None: the likeliest.
+
+    Raises:
+        BadInput: a language that is not there, or a span that is empty or not inside the text.
+    """
+    start, end = span
+    if not 0 <= start < end <= len(text):
+        raise BadInput(f"span {span} in a text of {len(text)} characters", "0 <= start < end <= its length")
+    spoken = _language(language or detect(text))
+    words = _Text.of(text, spoken).words
+    if words[start:end] != text[start:end]:
+        words = text  # The phrase stands in a note or a size that is read as such.
+    piece = next(
+        (
+            clause
+            for sentence in sentences(text, spoken)
+            for clause in clauses(text, sentence, spoken)
+            if clause.end > start
+        ),
+        Piece(start, end, ""),
+    )
+    piece = replace(piece, start=min(piece.start, start), end=max(piece.end, end))
+    others = find_observations(words, tokens(words, piece.start, piece.end, spoken), spoken)
+    hit = next((h for h in others if (h.start, h.end) == span), Hit(start, end, ("",)))
+    apart = [h for h in others if h.end <= start or end <= h.start]
+    clause = Clause(
+        words, piece.start, piece.end, tuple(sorted([*apart, hit], key=lambda h: h.start)), spoken
+    )
+    said = assertion(clause, hit, piece.section)
+    kind = changes(clause)[hits.index(hit)].change
+    change = Change(kind) if kind is not None else None
+    return Said(*settled(said.presence, said.certainty, said.temporality, change)[:3])
 
 
 def parse(text: str | Report | Iterable[Sentence | str], language: str | None = None) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from sagittal.report.attach import Clause
 from sagittal.report.finding import Certainty, Laterality, Presence, Temporality
@@ -15,12 +16,28 @@ _QUESTION = re.compile(r"\s?\?")
 
 
 @dataclass(frozen=True)
-class Assertion:
-    """What the clause asserts of one observation."""
+class Said:
+    """What a text says of one phrase: whether it is there, how sure, and of when or whom."""
 
     presence: Presence
-    certainty: Certainty | None
-    temporality: Temporality
+    certainty: Certainty | None = None
+    temporality: Temporality = Temporality.CURRENT
+
+    @property
+    def word(self) -> Literal["present", "absent", "uncertain", "historical"]:
+        """One word for it.
+
+        What is denied is absent, whenever. Of what is not: a history, the patient's or a relative's,
+        is historical; a question ("evaluate for", "if"), what was not assessed and what is at most
+        possible is uncertain; the probable is present.
+        """
+        if self.presence is Presence.ABSENT:
+            return "absent"
+        if self.temporality in (Temporality.HISTORICAL, Temporality.FAMILY):
+            return "historical"
+        if self.presence is Presence.PRESENT and self.temporality is Temporality.CURRENT:
+            return "present"
+        return "uncertain"
 
 
 def _listed(clause: Clause, start: int, hit: Hit) -> bool:
@@ -40,9 +57,12 @@ def _listed(clause: Clause, start: int, hit: Hit) -> bool:
 def _negated(clause: Clause, hit: Hit) -> re.Match[str] | None:
     """The negation that reaches ``hit`` from before it."""
     cues = clause.language.cues
+    for match in clause.leading(cues.negation_near, hit.start):
+        if not clause.text[match.end() : hit.start].strip():
+            return match
     for match in clause.leading(cues.negation_before, hit.start):
         gap = clause.text[match.end() : hit.start]
-        if cues.negation_end.search(gap):
+        if cues.negation_end.search(gap) or _pseudo(clause, match):
             continue
         comma = gap.rfind(",")
         if comma >= 0:
@@ -53,6 +73,14 @@ def _negated(clause: Clause, hit: Hit) -> re.Match[str] | None:
                 continue
         return match
     return None
+
+
+def _pseudo(clause: Clause, negation: re.Match[str]) -> bool:
+    """Whether it only looks like a negation: "no change in …", not "no emphysematous change"."""
+    for match in clause.found(clause.language.cues.negation_pseudo):
+        if match.start() <= negation.start() < match.end() and not clause.inside(*match.span()):
+            return True
+    return False
 
 
 def _denied(clause: Clause, hit: Hit, pattern: re.Pattern[str]) -> bool:
@@ -94,7 +122,18 @@ def _reached(clause: Clause, hit: Hit, pattern: re.Pattern[str]) -> bool:
     return any(_listed(clause, match.end(), hit) for match in clause.leading(pattern, hit.start))
 
 
-def assertion(clause: Clause, hit: Hit, section: str) -> Assertion:
+def _former(clause: Clause, hit: Hit) -> bool:
+    """Whether the clause speaks of a history of ``hit``."""
+    cues = clause.language.cues
+    if _reached(clause, hit, cues.historical):
+        return not cues.placed.match(clause.text, hit.end + 1, clause.end)
+    if clause.found(cues.change.pattern):
+        return False
+    gap = (clause.text[m.end() : hit.start] for m in clause.leading(cues.formerly, hit.start))
+    return any(not between.strip() for between in gap)
+
+
+def assertion(clause: Clause, hit: Hit, section: str) -> Said:
     """Presence, certainty and temporality of ``hit`` in its clause."""
     text, cues = clause.text, clause.language.cues
     colon = clause.leading(cues.not_assessed_colon, hit.start)
@@ -104,17 +143,17 @@ def assertion(clause: Clause, hit: Hit, section: str) -> Assertion:
         or _reached(clause, hit, cues.not_assessed_before)
         or _denied(clause, hit, cues.not_assessed_after)
     ):
-        return Assertion(Presence.NOT_ASSESSED, None, Temporality.CURRENT)
+        return Said(Presence.NOT_ASSESSED, None, Temporality.CURRENT)
     when = Temporality.HYPOTHETICAL if section == "indication" else Temporality.CURRENT
     if _reached(clause, hit, cues.family):
         when = Temporality.FAMILY
-    elif _reached(clause, hit, cues.historical):
+    elif _former(clause, hit):
         when = Temporality.HISTORICAL
     elif _reached(clause, hit, cues.hypothetical):
         when = Temporality.HYPOTHETICAL
     if hit.pattern and cues.negation_inside.search(text, hit.start, hit.end):
         # "The heart is not significantly enlarged": the negation stands inside the observation's words.
-        return Assertion(Presence.ABSENT, None, when)
+        return Said(Presence.ABSENT, None, when)
     negation = _negated(clause, hit)
     nearest = min(_certainties(clause, hit), default=None, key=lambda c: c[0])
     if negation is not None:
@@ -124,15 +163,15 @@ def assertion(clause: Clause, hit: Hit, section: str) -> Assertion:
             # "Probable absence of", "absence of … is unlikely"; not "no … to suggest …".
             close = not after and not text[at : negation.start()].strip() and at <= negation.start()
             word = said if close or (after and cues.absence.match(negation[0])) else None
-        return Assertion(Presence.ABSENT, word, when)
+        return Said(Presence.ABSENT, word, when)
     if _denied(clause, hit, cues.negation_after) and not (nearest and nearest[3]):
-        return Assertion(Presence.ABSENT, None, when)
+        return Said(Presence.ABSENT, None, when)
     if nearest is None and _QUESTION.match(text, hit.end, clause.end):
-        return Assertion(Presence.UNCERTAIN, Certainty.POSSIBLE, when)
+        return Said(Presence.UNCERTAIN, Certainty.POSSIBLE, when)
     if nearest is None:
-        return Assertion(Presence.PRESENT, None, when)
+        return Said(Presence.PRESENT, None, when)
     word = nearest[2]
-    return Assertion(Presence.UNCERTAIN if word is None else Presence.PRESENT, word, when)
+    return Said(Presence.UNCERTAIN if word is None else Presence.PRESENT, word, when)
 
 
 def normal(clause: Clause) -> Iterator[Hit]:

@@ -169,10 +169,10 @@ def _change(change: Change | None) -> Change | None:
     return Change(change.kind, change.since, _plain(change.criterion), prior)
 
 
-def _assertion(finding: Finding) -> tuple[Presence, Certainty | None, Temporality, Change | None]:
+def settled(
+    presence: Presence, word: Certainty | None, when: Temporality, change: Change | None
+) -> tuple[Presence, Certainty | None, Temporality, Change | None]:
     """Presence, certainty, temporality and change as one sentence can say them together."""
-    presence, word, when = finding.presence, finding.certainty, finding.temporality
-    change = _change(finding.change)
     if presence is Presence.NOT_ASSESSED:
         return presence, None, Temporality.CURRENT, None
     if when is Temporality.HYPOTHETICAL:
@@ -204,7 +204,9 @@ def stated(finding: Finding) -> Finding:
     """
     entry = observation(finding.observation.key)
     place = site(finding.site.key) if finding.site is not None else None
-    presence, word, when, change = _assertion(finding)
+    presence, word, when, change = settled(
+        finding.presence, finding.certainty, finding.temporality, _change(finding.change)
+    )
     side = finding.laterality
     if side is None and place is not None:
         side = place.implies
