@@ -251,7 +251,8 @@ FRAMES = [
     "{}.", "No {}.", "No {} or {}.", "No {}, {}, or {}.", "No {} but {}.", "{}; no {}.", "{} without {}.",
     "Possible {}.", "{} is unlikely.", "{} cannot be excluded.", "No change in the {}.", "{} has resolved.",
     "History of {}.", "Family history of {}.", "Evaluate for {}.", "{} is not seen.",
-    "{}, {} and {} are absent.", "Status post {} placement.", "If {} develops, {}.", "Findings consistent with {}, no {}.", "{}: none.",
+    "{}, {} and {} are absent.",
+    "Status post {} placement.", "If {} develops, {}.", "Findings consistent with {}, no {}.", "{}: none.",
     "Prior {}.", "The prior {} is unchanged.", "Borderline {}.",
 ]  # fmt: skip
 TERMS = sorted(

@@ -260,9 +260,8 @@ def presence(text: str, span: tuple[int, int], language: str | None = None) -> S
     others = find_observations(words, tokens(words, piece.start, piece.end, spoken), spoken)
     hit = next((h for h in others if (h.start, h.end) == span), Hit(start, end, ("",)))
     apart = [h for h in others if h.end <= start or end <= h.start]
-    clause = Clause(
-        words, piece.start, piece.end, tuple(sorted([*apart, hit], key=lambda h: h.start)), spoken
-    )
+    hits = tuple(sorted([*apart, hit], key=lambda h: h.start))
+    clause = Clause(words, piece.start, piece.end, hits, spoken)
     said = assertion(clause, hit, piece.section)
     kind = changes(clause)[hits.index(hit)].change
     change = Change(kind) if kind is not None else None
