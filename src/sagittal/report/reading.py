@@ -117,6 +117,26 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Rewording:
+    """A language model worded a section; the findings kept it to the facts.
+
+    Args:
+        task: "polish", "translate", "simplify" or "summarise"; section: of the report.
+        removed: "statement: reason" of what no finding supported.
+        restored: sentences it left out or got wrong, put back in the grammar's words.
+        notes: why its answer was not used, or what was wrong with it.
+    """
+
+    task: str
+    section: str
+    language: str
+    writer: ModelUse
+    removed: tuple[str, ...] = ()
+    restored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Provenance:
     """How the reading was made. ``energy_source``: "measured" or "estimated" and from what."""
 
@@ -124,6 +144,7 @@ class Provenance:
     seed: int
     versions: dict[str, str] = field(default_factory=dict)
     prompts: tuple[str, ...] = ()
+    rewordings: tuple[Rewording, ...] = ()
     seconds: float = 0.0
     peak_memory_mb: float | None = None
     energy_wh: float | None = None
