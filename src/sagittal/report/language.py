@@ -74,6 +74,10 @@ class Language:
 
         @lru_cache(maxsize=65536)
         def norm(word: str) -> str:
+            # Before the accents go, where a spelling needs them ("côté" is no "côte"), and after.
+            word = word.lower()
+            for one, other in spelling:
+                word = word.replace(one, other)
             word = plain(word)
             for one, other in spelling:
                 word = word.replace(one, other)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from sagittal.report.cues import Cues
 from sagittal.report.finding import Laterality
 from sagittal.report.language import Language
 from sagittal.report.stated import DESCRIBED
-from sagittal.report.vocabulary import regions, root
+from sagittal.report.vocabulary import observation, regions, root
 
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
 _GAP = re.compile(r"[\s\-/'’]*")
@@ -94,6 +95,9 @@ def _site_table(language: Language) -> _Table:
     for key, name in language.sites.items():
         for term in filter(None, (name.term, name.plural, *name.synonyms)):
             phrases.append(_Phrase(_words(term, language), (key,), True))
+        if language.file["text"].get("places_inflect"):
+            # The phrase of place is a form of the word, no preposition and the word ("lobda").
+            phrases.append(_Phrase(_words(name.at.format(side=""), language), (key,), True))
         for short, side in name.abbreviations.items():
             meant = Laterality(side) if side else None
             phrases.append(_Phrase(_words(short, language), (key,), True, _exact(short), meant))
@@ -165,6 +169,8 @@ def _vaguer(text: str, hit: Hit, key: str) -> bool:
         return True
     if key == "pericardial_effusion":
         return hit.keys == ("pleural_effusion",) and "pleur" not in text[hit.start : hit.end].lower()
+    if not hit.pattern and set(hit.keys) <= set(observation(key).overrides):
+        return True
     return (
         key == "coronary_calcification"
         and hit.keys == ("arterial_wall_calcification",)
@@ -195,7 +201,61 @@ def find_observations(text: str, words: Sequence[tuple[str, int, int]], language
                 continue
             hits = [h for h in hits if h not in over or not _vaguer(text, h, key)]
             hits.append(Hit(match.start(), match.end(), (key,), pattern=True))
+    hits += _shared(text, words, hits, language)
     return _once(text, sorted(hits, key=lambda h: (h.start, h.end)))
+
+
+def _shared(
+    text: str, words: Sequence[tuple[str, int, int]], hits: Sequence[Hit], language: Language
+) -> list[Hit]:
+    """First words of terms whose noun stands only once: "pleural" in "pleural or pericardial effusion",
+    "péricardique" in "épanchement pleural ou péricardique"."""
+    if len(words) < 3 or not hits:
+        return []
+    table, cues = _observation_table(language), language.cues
+    starts = {word[1]: i for i, word in enumerate(words)}
+    ends = {word[2]: i for i, word in enumerate(words)}
+    found: list[Hit] = []
+    for hit in hits:
+        first, last = starts.get(hit.start), ends.get(hit.end)
+        if first is None or last is None or first == last:
+            continue
+        for step in (-1, 1):
+            edge, i = (hit.start, first) if step < 0 else (hit.end, last)
+            while (j := _next(text, words, i, edge, step, cues)) is not None:
+                word, start, end = words[j]
+                pair = (word, words[last][0]) if step < 0 else (words[first][0], word)
+                keys = _meaning(table, pair, text[start if step < 0 else hit.start :])
+                if keys is None or any(h.start < end and start < h.end for h in hits):
+                    break
+                found.append(Hit(start, end, keys))
+                edge, i = (start if step < 0 else end), j
+    return found
+
+
+_REACH = 3
+"""Words looked at for the other half of a pair: "or", a side, the word."""
+
+
+def _next(
+    text: str, words: Sequence[tuple[str, int, int]], i: int, edge: int, step: int, cues: Cues
+) -> int | None:
+    """Index of the word that "and", "or", a comma, a stroke or a side joins to what ends at ``edge``."""
+    for j in range(i + step, i + step * (_REACH + 1), step):
+        if not 0 <= j < len(words):
+            return None
+        gap = text[words[j][2] : edge] if step < 0 else text[edge : words[j][1]]
+        bare = cues.side.pattern.sub(" ", gap)
+        if bare.strip() and (bare.strip() in "/-" or cues.list_.fullmatch(bare)):
+            return j
+    return None
+
+
+def _meaning(table: _Table, pair: tuple[str, str], written: str) -> tuple[str, ...] | None:
+    for phrase in table.get(pair[0], ()):
+        if phrase.words == pair and (phrase.exact is None or written.startswith(phrase.exact)):
+            return phrase.keys
+    return None
 
 
 def _once(text: str, hits: list[Hit]) -> list[Hit]:

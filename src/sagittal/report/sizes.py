@@ -174,9 +174,11 @@ def counts(language: Language) -> _Counts:
     table = language.file["sizes"]
     words = tuple(table["numbers"])
     single = _spaced(table["single"])
+    # "her iki" is both, not two.
+    both = "".join(f"(?<!{re.escape(word)})" for word in table.get("not_before", ()))
     return _Counts(
         re.compile(
-            rf"(?<![\w.,/-])(?P<n>\d{{1,3}}|{'|'.join(words)}|{single})"
+            rf"(?<![\w.,/-]){both}(?P<n>\d{{1,3}}|{'|'.join(words)}|{single})"
             rf"(?!\s*(?:mm|cm|ml|x|×|%|{_spaced(table['not_counted'])})\b|[.,/-]?\d|\s*[-×/%.])"
             rf"(?P<areas>\s+(?:{_spaced(table['areas'])}))?\b",
             re.IGNORECASE,
@@ -248,7 +250,8 @@ def _attribute_words(language: Language) -> tuple[dict[str, str], dict[str, str]
     """The language's words for attributes and their values -> the house's English words."""
     criterion, _ = language.file["measure"]["criterion"].split(": ")
     known = {word: name for name, word in language.file["attributes"].items()} | {criterion: CRITERION}
-    return known, {word: value for value, word in language.file["attribute_values"].items()}
+    values = language.file["attribute_values"] | language.file.get("criteria", {})
+    return known, {word: value for value, word in values.items()}
 
 
 def details(text: str, language: Language) -> Iterator[Details]:
