@@ -88,7 +88,7 @@ def test_a_path_that_is_no_study(
         (["convert", "film.png", "none/o.nii.gz"], "does not exist"),
         (["segment", "film.png", "--task", "lungs", "--out", "none/m.nii"], "does not exist"),
         (["parse", "note.txt", "--out", "none/o.jsonl"], "does not exist"),
-        (["parse", "film.png"], "UTF-8"),
+        (["parse", "film.png"], "is a PNG image"),
         (["phantom", "--kind", "bogus", "--n", "1", "--out", "q"], "unknown"),
         (["read", "film.png", "--context", "note.txt"], "not JSON"),
         (["predict", LONG, "--model", "pneumoniamnist", "--out", "p.csv"], "too long"),

@@ -9,7 +9,7 @@ import pytest
 
 from sagittal.phantom.narrative import MAX_LIFT, draw_context
 from sagittal.phantom.truth import KINDS, LABELS, CaseKind
-from sagittal.report.vocabulary import observations
+from sagittal.report.vocabulary import observation
 
 DAY = date(2020, 5, 4)
 
@@ -23,7 +23,7 @@ def _contexts(kind: CaseKind, labels: dict[str, int], age: float, n: int) -> lis
 @pytest.mark.parametrize("age", [0.5, 12.0, 30.0, 70.0])
 def test_context_never_names_an_observation(kind: CaseKind, age: float) -> None:
     words = set()
-    for entry in observations():
+    for entry in map(observation, LABELS[kind]):
         words |= {entry.term.lower(), *(s.lower() for s in entry.name().synonyms)}
     for context in _contexts(kind, dict.fromkeys(LABELS[kind], 1), age, 200):
         text = f"{context.indication} {' '.join(context.notes)}".lower()  # type: ignore[attr-defined]
