@@ -63,6 +63,26 @@ def brief(finding: Finding) -> tuple[str, str]:
         ("Bullous emphysema.", "+emphysema"),
         ("Pericardial thickening-effusion was not detected.", "-pericardial_effusion"),
         ("ABC.", ""),
+        ("No pleural or pericardial effusion.", "-pleural_effusion -pericardial_effusion"),
+        ("Pericardial and left pleural effusion.", "+pericardial_effusion +pleural_effusion"),
+        ("Pleural/pericardial effusion was not detected.", "-pleural_effusion -pericardial_effusion"),
+        ("Effusion of 8 mm in the pericardial recess.", "+pericardial_effusion"),
+        ("The heart size is borderline.", "?cardiomegaly"),
+        ("Borderline heart size.", "?cardiomegaly"),
+        ("The heart is possibly enlarged.", "?cardiomegaly"),
+        ("As far as can be observed: the heart is larger than normal.", "+cardiomegaly"),
+        ("Heart size is at the upper limits of normal.", "-cardiomegaly"),
+        ("No increase in heart size.", "-cardiomegaly"),
+        ("There was no increase in peribronchial wall thickness.", "-peribronchial_thickening"),
+        ("No interval increase in the left pleural effusion.", "+pleural_effusion"),
+        ("Not only consolidation but also effusion.", "+consolidation +pleural_effusion"),
+        ("No effusion; mass unchanged.", "-pleural_effusion +mass"),
+        ("Due to the lack of contrast, cardiomegaly is hard to grade.", "+cardiomegaly"),
+        ("There is no longer evidence of pneumothorax.", "-pneumothorax"),
+        ("CT in 3 months is recommended to document resolution of the nodule.", "+nodule"),
+        ("Soft tissue edema in the left ankle.", "+soft_tissue_swelling"),
+        ("ADDENDUM: There is a rib fracture.", "+rib_fracture"),
+        ("Opacities thought to be compatible with infiltration were not observed.", "-opacity -opacity"),
     ],
 )
 def test_presence(text: str, wanted: str) -> None:
@@ -86,7 +106,10 @@ def test_smaller_than_a_size_is_no_change() -> None:
 @pytest.mark.parametrize(
     ("text", "places"),
     [
-        ("Lead tip over the right ventricle. Pacemaker lead in the right ventricle.", [("right_ventricle", None)]),
+        (
+            "Lead tip over the right ventricle. Pacemaker lead in the right ventricle.",
+            [("right_ventricle", None)],
+        ),
         ("Nodule in the RUL.", [("upper_lobe", R)]),
         ("Left basal opacity.", [("lung_base", L)]),
         ("Bibasilar atelectasis.", [("lung_base", B)]),
@@ -158,7 +181,44 @@ def test_sections_decide_what_is_a_finding() -> None:
     assert found[0].temporality is Temporality.HYPOTHETICAL
 
 
+def test_a_word_of_two_meanings_has_the_one_of_the_region() -> None:
+    (chest,) = parse("There is a parenchymal mass in the right upper lobe.")
+    (head,) = parse("There is a parenchymal mass in the left frontal lobe.")
+    assert (chest.observation.key, head.observation.key) == ("mass", "intra_axial_mass")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Endotracheal tube tip lies 4 cm superior to the carina.",
+        "Enteric tube tip 5 cm beyond the gastroesophageal junction.",
+        "The endotracheal tube terminates 2 cm from the carina.",
+    ],
+)
+def test_how_far_a_tube_is_from_something_is_a_distance(text: str) -> None:
+    (tube,) = parse(text)
+    assert [m.quantity for m in tube.measurements] == ["distance"]
+
+
+def test_a_bullet_begins_a_sentence() -> None:
+    text = 'No effusion " Nodule in the left lung " Cardiomegaly'
+    assert [brief(f) for f in parse(text)] == [
+        ("pleural_effusion", "absent"),
+        ("nodule", "present"),
+        ("cardiomegaly", "present"),
+    ]
+
+
+def test_change_that_is_denied_is_stability() -> None:
+    (effusion,) = parse("No interval increase in the left pleural effusion.")
+    assert effusion.change is not None and effusion.change.kind is ChangeKind.STABLE
+
+
 def test_time() -> None:
+    assert [f.temporality.value for f in parse("Status post resection of a nodule.")] == ["historical"]
+    assert [f.temporality.value for f in parse("Status post pacemaker.")] == ["current"]
+    assert [f.temporality.value for f in parse("Prior rib fracture.")] == ["historical"]
+    assert [f.temporality.value for f in parse("The prior effusion is smaller.")] == ["current"]
     assert parse("History of tuberculosis.")[0].temporality is Temporality.HISTORICAL
     assert parse("Family history of glioma.")[0].temporality is Temporality.FAMILY
 
@@ -189,6 +249,9 @@ def test_label_sets() -> None:
     assert [name for name, value in found.items() if value] == ["Pleural Effusion"]
     assert labels(parse("Lungs are clear. Pacemaker."), "chexpert14")["No Finding"] == 1
     assert labels(parse("Nodule in the left lobe of the thyroid."), "ctrate18")["Lung nodule"] == 0
+    elsewhere = "The thyroid gland is enlarged. There are hypodense nodules. No effusion."
+    assert text_labels(elsewhere, "ctrate18")["Lung nodule"] == 0
+    assert text_labels("The thyroid gland is normal. Nodule in the lung.", "ctrate18")["Lung nodule"] == 1
     assert text_labels("Millimetric lymph nodes are observed.", "ctrate18")["Lymphadenopathy"] == 1
     assert text_labels("No enlarged lymph nodes were observed.", "ctrate18")["Lymphadenopathy"] == 0
 

@@ -64,6 +64,7 @@ class Cues:
     always_after: re.Pattern[str]
     family: re.Pattern[str]
     historical: re.Pattern[str]
+    done: re.Pattern[str]
     formerly: re.Pattern[str]
     placed: re.Pattern[str]
     hypothetical: re.Pattern[str]
@@ -148,7 +149,7 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
         },
         **{
             name: write.whole(cues.get(name, ()))
-            for name in ("negation_near", "negation_pseudo", "formerly", "placed")
+            for name in ("negation_near", "negation_pseudo", "done", "formerly", "placed")
         },
         with_=write.whole(cues["with"]),
         coordinated=re.compile(rf"^\s*(?:,\s*)?{write.any(cues['coordinated'])}(?!\w)", ignored),

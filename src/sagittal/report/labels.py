@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from sagittal.report.attach import Clause
 from sagittal.report.finding import Finding, Presence, Temporality
-from sagittal.report.language import language
-from sagittal.report.lexicon import Hit
+from sagittal.report.language import Language, language
+from sagittal.report.lexicon import Hit, find_sites, tokens
 from sagittal.report.parse import SILENT, parse_document
 from sagittal.report.scope import assertion
 from sagittal.report.segment import clauses, sentences
@@ -18,7 +19,22 @@ from sagittal.report.vocabulary import observation, observations, within
 LabelSet = Literal["chexpert14", "ctrate18"]
 LABEL_SETS: tuple[LabelSet, ...] = ("chexpert14", "ctrate18")
 NO_FINDING = "No Finding"
-_ELSEWHERE = ("upper_abdomen", "neck", "brain", "breast")
+_ELSEWHERE = ("abdomen", "pelvis", "head", "neck", "breast")
+_NOT_LUNG = (
+    "mediastinum",
+    "heart",
+    "axilla",
+    "chest_wall",
+    "oesophagus",
+    "bone",
+    "muscle",
+    "soft_tissue",
+    "lymph_node",
+)
+_ANYWHERE = ("Medical material", "Support Devices", "Fracture", "Lymphadenopathy")
+"""Columns that count what lies outside the chest too."""
+_GENERAL = frozenset({"nodule", "mass", "opacity"})
+"""What any organ may have, so that words near by have to say which, where its own do not."""
 
 
 def names(label_set: LabelSet) -> tuple[str, ...]:
@@ -38,14 +54,21 @@ def labels(findings: Iterable[Finding], label_set: LabelSet) -> dict[str, int]:
     for finding in findings:
         name = getattr(observation(finding.observation.key), attribute)
         current = finding.presence is Presence.PRESENT and finding.temporality is Temporality.CURRENT
-        place = finding.site.key if finding.site is not None else None
-        outside = place is not None and any(within(place, other) for other in _ELSEWHERE)
-        if name and current and not outside:
+        if name and current and (name in _ANYWHERE or not _elsewhere(finding)):
             columns[name] = 1
     if NO_FINDING in columns:
         found = any(v for name, v in columns.items() if name != "Support Devices")
         columns[NO_FINDING] = int(not found)
     return columns
+
+
+def _elsewhere(finding: Finding, places: Sequence[str] = ()) -> bool:
+    """Whether its place, or else all places named near by, are outside the chest; for a nodule, mass or
+    opacity, outside the lungs."""
+    key = finding.observation.key
+    other = (*_ELSEWHERE, *_NOT_LUNG) if key in _GENERAL else _ELSEWHERE
+    named = (finding.site.key,) if finding.site is not None else places
+    return bool(named) and all(any(within(place, whole) for whole in other) for place in named)
 
 
 def text_labels(text: str, label_set: LabelSet) -> dict[str, int]:
@@ -54,10 +77,40 @@ def text_labels(text: str, label_set: LabelSet) -> dict[str, int]:
     CT-RATE counts any lymph node that is described, however small; the vocabulary calls only enlarged
     ones lymphadenopathy. For that set the mention of a node that is not denied is enough.
     """
-    columns = labels(parse_document(text).findings, label_set)
+    parsed = parse_document(text)
+    nearby = _Nearby(text, language(parsed.language))
+    kept = [
+        finding
+        for finding in parsed.findings
+        if finding.site is not None
+        or finding.observation.key not in _GENERAL
+        or not _elsewhere(finding, nearby.places(finding))
+    ]
+    columns = labels(kept, label_set)
     if label_set == "ctrate18" and not columns["Lymphadenopathy"]:
         columns["Lymphadenopathy"] = int(_describes_node(text))
     return columns
+
+
+class _Nearby:
+    """The places that a text names round a finding without one."""
+
+    def __init__(self, text: str, spoken: Language) -> None:
+        self._text, self._language = text, spoken
+        self._sentences = sentences(text, spoken)
+
+    def _named(self, start: int, end: int) -> list[str]:
+        words = tokens(self._text, start, end, self._language)
+        return [hit.keys[0] for hit in find_sites(self._text, words, self._language)]
+
+    def places(self, finding: Finding) -> list[str]:
+        """Those of its clause, else of its sentence, else of the sentence before it."""
+        span = finding.evidence.span if finding.evidence is not None else None
+        if span is None:
+            return []
+        i = bisect_right(self._sentences, span[0], key=lambda s: s.start) - 1
+        around = [span, *((s.start, s.end) for s in reversed(self._sentences[max(0, i - 1) : i + 1]))]
+        return next((named for start, end in around if (named := self._named(start, end))), [])
 
 
 _NODE = re.compile(r"\b(?:lymph\s+nodes?|LAPs?|lymphadenomegal\w+)\b", re.IGNORECASE)

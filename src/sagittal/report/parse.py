@@ -96,6 +96,10 @@ class _Text:
 
 def _fits(hit: Hit, region: str | None) -> Hit | None:
     """The hit as it reads in this kind of report; None for a general word of another one."""
+    if len(hit.keys) > 1 and not hit.weak and not frozenset.intersection(*map(regions, hit.keys)):
+        # "Parenchymal mass" names one thing in the chest and another in the head.
+        fitting = [key for key in hit.keys if region is None or region in regions(key)] or hit.keys
+        return replace(hit, keys=(fitting[0],))
     if not hit.weak or region is None:
         return replace(hit, keys=hit.keys[:1]) if hit.weak else hit
     keys = [key for key in hit.keys if region in regions(key)]

@@ -12,6 +12,9 @@ from sagittal.report.finding import Certainty, Laterality, Presence, Temporality
 from sagittal.report.lexicon import Hit
 from sagittal.report.vocabulary import observation
 
+DEVICES = "devices"
+"""The group of the vocabulary whose things stay where a procedure put them."""
+
 _QUESTION = re.compile(r"\s?\?")
 
 
@@ -112,6 +115,11 @@ def _certainties(clause: Clause, hit: Hit) -> Iterator[tuple[int, int, Certainty
         for match in clause.leading(pattern, hit.start):
             if _speaks_back(clause, word, match) is None and _listed(clause, match.end(), hit):
                 yield hit.start - match.end(), match.end(), word, False
+        if hit.pattern:
+            # "The heart is possibly enlarged": the word stands inside those of the observation.
+            for match in clause.found(pattern):
+                if hit.start <= match.start() and match.end() <= hit.end:
+                    yield 0, match.start(), word, False
         for match in clause.trailing(pattern, hit.end):
             verb = _speaks_back(clause, word, match)
             if verb is not None and not cues.finite.search(clause.text[hit.end : max(hit.end, verb)]):
@@ -126,7 +134,10 @@ def _former(clause: Clause, hit: Hit) -> bool:
     """Whether the clause speaks of a history of ``hit``."""
     cues = clause.language.cues
     if _reached(clause, hit, cues.historical):
-        return not cues.placed.match(clause.text, hit.end + 1, clause.end)
+        return True
+    if _reached(clause, hit, cues.done):
+        device = bool(hit.keys[0]) and observation(hit.keys[0]).group == DEVICES
+        return not device and not cues.placed.match(clause.text, hit.end + 1, clause.end)
     if clause.found(cues.change.pattern):
         return False
     gap = (clause.text[m.end() : hit.start] for m in clause.leading(cues.formerly, hit.start))

@@ -16,7 +16,8 @@ MAX_SENTENCE = 2000
 
 _PARENTHESIS = re.compile(r"\([^()\n]{0,400}\)")
 _STOP = re.compile(
-    r"(?P<end>[.!?]+)(?=[\"'”’)\]]*(?:\s|$))|(?P<blank>\n[ \t]*\n)|(?P<line>\n)(?=[ \t]*[^a-z\s])"
+    r"(?P<end>[.!?]+)(?=[\"'”’)\]]*(?:\s|$))|(?P<bullet>(?<=\s)[\"“”•·](?=\s))"
+    r"|(?P<blank>\n[ \t]*\n)|(?P<line>\n)(?=[ \t]*[^a-z\s])"
 )
 
 
