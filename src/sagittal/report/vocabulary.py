@@ -50,6 +50,7 @@ class Observation:
         ct_rate, chexpert: its column in those label sets.
         mesh: its headings in the MeSH terms of the Indiana reports.
         support: keys of the observations that can support it (inferences only).
+        overrides: keys of vaguer observations whose words a pattern of this one may contain.
         group: heading it is shown under.
         region: the part of the body whose file it stands in.
         sex: "F" or "M" where it can only be found in women or men.
@@ -66,6 +67,7 @@ class Observation:
     chexpert: str | None
     mesh: tuple[str, ...]
     support: tuple[str, ...]
+    overrides: tuple[str, ...]
     group: str
     region: str
     sex: Literal["F", "M"] | None
@@ -153,6 +155,7 @@ def _observations() -> dict[str, Observation]:
             chexpert=row.get("chexpert"),
             mesh=tuple(row.get("mesh", ())),
             support=tuple(row.get("support", ())),
+            overrides=tuple(row.get("overrides", ())),
             group=row["group"],
             region=row["region"],
             sex=row.get("sex"),
