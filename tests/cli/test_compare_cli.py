@@ -12,9 +12,9 @@ import pytest
 
 from sagittal.report.codec import dumps
 from sagittal.report.compare import BTS, FLEISCHNER, LUNG_RADS, UNNAMED, UNTOLD
-from sagittal.report.disclosure import DRAFTED
 from sagittal.report.draft import draft
 from sagittal.report.finding import Evidence, Finding, Laterality, Measurement, Presence, Severity
+from sagittal.report.phrasebook import say
 from sagittal.report.reading import Provenance, Reading, Status, StudySummary
 from sagittal.report.vocabulary import concept, site
 
@@ -81,7 +81,7 @@ def test_the_table_has_size_and_date_of_both_change_and_criterion(sagittal: Any,
     ran = sagittal("compare", *written(reading(THEN, *PRIOR), reading(NOW, *CURRENT)))
     assert ran.code == 0 and ran.err == ""
     lines = ran.out.splitlines()
-    assert lines[0] == "2025-01-02 (draft) -> 2026-01-02 (draft)" and DRAFTED in ran.out
+    assert lines[0] == "2025-01-02 (draft) -> 2026-01-02 (draft)" and say("drafted", "en") in ran.out
     (head,) = [line for line in lines if line.startswith("lesion")]
     start = [head.index(word) for word in ("lesion", "prior", "current", "change", "criterion")]
     ends = [*start[1:], None]

@@ -7,10 +7,12 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sagittal.report.disclosure import DRAFTED, RESEARCH, SYNTHETIC, disclosure
+from sagittal.report.disclosure import disclosure
 from sagittal.report.html import html
+from sagittal.report.phrasebook import say
 from sagittal.report.reading import Reading, Status
 
+DRAFTED, RESEARCH, SYNTHETIC = say("drafted", "en"), say("research", "en"), say("synthetic", "en")
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+from sagittal.report.names import DEFAULT
+from sagittal.report.phrasebook import say
 from sagittal.report.reading import Reading, Status
-
-DRAFTED = "Drafted by an AI model. Nothing here is final until a radiologist has signed it."
-RESEARCH = "Research use only; not a medical device."
-PREVIEW = "PREVIEW - NOT SIGNED - NOT FOR CLINICAL USE."
-SYNTHETIC = "Synthetic study: a phantom, not a patient."
-NO_PLAIN_TEXT = "This is the radiologist's wording; a plain-language version is not available."
 
 
 def signed(reading: Reading) -> bool:
@@ -16,15 +12,16 @@ def signed(reading: Reading) -> bool:
     return reading.status in (Status.SIGNED, Status.AMENDED) and reading.signed_by is not None
 
 
-def disclosure(reading: Reading) -> tuple[str, ...]:
+def disclosure(reading: Reading, language: str = DEFAULT) -> tuple[str, ...]:
     """The lines that stand on every page of this reading, most important first."""
     lines = []
-    if signed(reading):
-        when = f" on {reading.signed_at:%Y-%m-%d %H:%M}" if reading.signed_at else ""
-        lines.append(f"Drafted by an AI model, reviewed and signed by {reading.signed_by}{when}.")
+    if not signed(reading):
+        lines.append(say("drafted", language))
+    elif reading.signed_at:
+        lines.append(say("signed_on", language, by=reading.signed_by, when=reading.signed_at))
     else:
-        lines.append(DRAFTED)
+        lines.append(say("signed", language, by=reading.signed_by))
     if reading.study.synthetic:
-        lines.append(SYNTHETIC)
-    lines.append(RESEARCH)
+        lines.append(say("synthetic", language))
+    lines.append(say("research", language))
     return tuple(lines)

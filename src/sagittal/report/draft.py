@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 
+from sagittal.report import grammar
 from sagittal.report.finding import (
     Certainty,
     ChangeKind,
@@ -20,8 +21,10 @@ from sagittal.report.finding import (
     Severity,
     Temporality,
 )
-from sagittal.report.reading import Refusal, Score, StudySummary
-from sagittal.report.render import describe, sentence
+from sagittal.report.language import language
+from sagittal.report.names import DEFAULT
+from sagittal.report.phrasebook import say
+from sagittal.report.reading import Refusal, Score, SeriesSummary, StudySummary
 from sagittal.report.report import Limitation, Report, Section, Sentence
 from sagittal.report.stated import IMAGE_SIDES, stated
 from sagittal.report.vocabulary import observation
@@ -104,30 +107,25 @@ def draft(
     inferred = [f for f in told if observation(f.observation.key).kind is Kind.INFERENCE]
     unoriented = any(series.orientation == "not stated" for series in study.series)
     if unoriented or any(f.laterality in IMAGE_SIDES for f in findings):
-        notes = (ORIENTATION, *notes)
+        notes = (say("orientation"), *notes)
     limits = _limitations(study, scores, refusals, notes)
     sections = (
-        Section("indication", (Sentence(_ended(indication) if indication else "Not stated."),)),
+        Section("indication", (Sentence(_ended(indication) if indication else say("not_stated")),)),
         Section("technique", _technique(study)),
         Section("comparison", _comparison(prior_dates, not_compared)),
-        Section("findings", (*map(_sentence, seen), *measured) or (NOTHING,)),
+        Section("findings", (*map(_sentence, seen), *measured) or (Sentence(say("nothing")),)),
         Section("impression", _impression(seen, inferred) or (_silence(told, scores),)),
         Section(
-            "limitations", tuple(Sentence(_ended(limit.text)) for limit in limits) or (Sentence("None."),)
+            "limitations", tuple(Sentence(_ended(limit.text)) for limit in limits) or (Sentence(say("none")),)
         ),
         Section("not assessed", _not_assessed(findings, scores)),
     )
     return Report(sections=sections, limitations=limits)
 
 
-ORIENTATION = "Orientation not stated: sides are those of the image, not of the patient"
-NO_POSITIVE = Sentence("The model states no positive finding. This does not exclude disease.")
-NONE_ASSESSED = Sentence("The model assessed no finding on this study. This does not exclude disease.")
-NOTHING = Sentence("The model states no finding; see limitations and what was not assessed.")
-
-
 def _sentence(finding: Finding) -> Sentence:
-    return Sentence(sentence(finding), (finding.tracking_uid,) if finding.tracking_uid else ())
+    text = grammar.sentence(finding, language())
+    return Sentence(text, (finding.tracking_uid,) if finding.tracking_uid else ())
 
 
 def _ended(text: str) -> str:
@@ -136,24 +134,25 @@ def _ended(text: str) -> str:
 
 
 def _technique(study: StudySummary) -> tuple[Sentence, ...]:
-    lines = []
-    for series in study.series:
-        size = (
-            f"{series.shape[0]} slice{'s' * (series.shape[0] != 1)}"
-            if len(series.shape) == 3
-            else "one image"
-        )
-        if len(series.shape) == 3 and series.spacing_mm:
-            size += f", {series.spacing_mm[0]:.1f} mm apart"
-        name = f"{series.modality} {series.description}".strip()
-        lines.append(Sentence(_ended(f"{name}: {size}")))
-    return tuple(lines) or (Sentence("Not stated."),)
+    lines = tuple(Sentence(_taken(series)) for series in study.series)
+    return lines or (Sentence(say("not_stated")),)
+
+
+def _taken(series: SeriesSummary) -> str:
+    name = " ".join(f"{series.modality} {series.description}".split())
+    if len(series.shape) != 3:
+        return say("one_image", series=name)
+    if series.shape[0] == 1:
+        return say("one_slice", series=name)
+    if not series.spacing_mm:
+        return say("slices", series=name, count=series.shape[0])
+    return say("spaced_slices", series=name, count=series.shape[0], spacing=f"{series.spacing_mm[0]:.1f}")
 
 
 def _comparison(dates: Sequence[date | None], not_compared: Sequence[str]) -> tuple[Sentence, ...]:
-    said = [d.isoformat() if d else "a study without a date" for d in dates]
-    compared = (Sentence(_ended(f"Compared with {', '.join(said)}")),) if said else ()
-    return (*compared, *(Sentence(_ended(text)) for text in not_compared)) or (Sentence("None available."),)
+    compared = (Sentence(say("compared", dates=dates)),) if dates else ()
+    told = (*compared, *(Sentence(_ended(text)) for text in not_compared))
+    return told or (Sentence(say("none_available")),)
 
 
 def _impression(seen: Sequence[Finding], inferred: Sequence[Finding]) -> tuple[Sentence, ...]:
@@ -162,24 +161,29 @@ def _impression(seen: Sequence[Finding], inferred: Sequence[Finding]) -> tuple[S
         support = set(observation(finding.observation.key).support)
         # Only what is stated plainly can carry a conclusion: a sentence has one certainty term.
         rests = [f for f in seen if f.observation.key in support and _plain(f)]
-        text = sentence(finding)
         ids = [f.tracking_uid for f in (finding, *rests) if f.tracking_uid]
-        if rests:
-            named = ", ".join(dict.fromkeys(observation(f.observation.key).term for f in rests))
-            text = f"{text[:-1]}, supported by {named}."
-        elif stated(finding).presence is not Presence.ABSENT:
-            text = f"{text[:-1]}, without a supporting finding."
-        lines.append(Sentence(text, tuple(ids)))
+        lines.append(Sentence(conclusion(finding, rests), tuple(ids)))
     positive = [f for f in seen if f.presence is not Presence.ABSENT or _resolved(f)]
     for finding in positive[:IMPRESSIONS]:
         lines.append(_sentence(finding))
     return tuple(lines)
 
 
+def conclusion(finding: Finding, rests: Sequence[Finding], code: str = DEFAULT) -> str:
+    """The sentence of an inference with the findings it rests on, or that it rests on none."""
+    text = grammar.sentence(finding, language(code))
+    if rests:
+        terms = list(dict.fromkeys(f.observation.key for f in rests))
+        return say("supported", code, statement=text.removesuffix("."), terms=terms)
+    if stated(finding).presence is Presence.ABSENT:
+        return text
+    return say("unsupported", code, statement=text.removesuffix("."))
+
+
 def _silence(told: Sequence[Finding], scores: Sequence[Score]) -> Sentence:
     """The impression where nothing positive is stated: looked for and not found, or not looked for."""
     looked = told or any(score.level != "not assessed" for score in scores)
-    return NO_POSITIVE if looked else NONE_ASSESSED
+    return Sentence(say("no_positive" if looked else "none_assessed"))
 
 
 def _plain(finding: Finding) -> bool:
@@ -190,38 +194,47 @@ def _plain(finding: Finding) -> bool:
 def _limitations(
     study: StudySummary, scores: Sequence[Score], refusals: Sequence[Refusal], notes: Sequence[str]
 ) -> tuple[Limitation, ...]:
-    said = [Limitation("Synthetic study (phantom)")] if study.synthetic else []
+    said = [_limit("synthetic_study")] if study.synthetic else []
     names = {series.uid: series.description or series.modality for series in study.series}
     for refusal in refusals:
-        named = names.get(refusal.series_uid, "the study")
-        text = f"{refusal.model} did not read {named}: {refusal.reason}"
-        if refusal.distance is not None and refusal.threshold is not None:
-            text += f" (distance {refusal.distance:.2f}, threshold {refusal.threshold:.2f})"
-        said.append(Limitation(text, refusal.series_uid))
+        slots = {
+            "model": refusal.model,
+            "series": names.get(refusal.series_uid, say("the_study")),
+            "reason": refusal.reason,
+        }
+        if refusal.distance is None or refusal.threshold is None:
+            said.append(_limit("not_read", refusal.series_uid, **slots))
+        else:
+            far = {"distance": f"{refusal.distance:.2f}", "threshold": f"{refusal.threshold:.2f}"}
+            said.append(_limit("not_read_far", refusal.series_uid, **slots, **far))
     for series in study.series:
         for problem in series.problems:
-            said.append(Limitation(f"{names[series.uid]}: {problem}", series.uid))
+            said.append(_limit("problem", series.uid, series=names[series.uid], problem=problem))
     said += [Limitation(problem) for problem in study.problems]
-    said += [Limitation(f"{key} {value}: stated by user") for key, value in study.stated.items()]
+    said += [_limit("stated_by_user", what=f"{key} {value}") for key, value in study.stated.items()]
     for note in dict.fromkeys(score.note for score in scores if score.note):
         terms = dict.fromkeys(observation(s.observation.key).term for s in scores if s.note == note)
         whole = f"{note[0].upper()}{note[1:]} ({', '.join(terms)})"
         said.append(Limitation(f"Scores are {note}" if note.startswith("not ") else whole))
-    said += [Limitation(note) for note in notes]
+    said += [Limitation(note.removesuffix(".")) for note in notes]
     return tuple(dict.fromkeys(said))
+
+
+def _limit(key: str, series_uid: str | None = None, **slots: str) -> Limitation:
+    return Limitation(say(key, **slots).removesuffix("."), series_uid)
 
 
 def _not_assessed(findings: Sequence[Finding], scores: Sequence[Score]) -> tuple[Sentence, ...]:
     named = {f.observation.key for f in findings}
     silent = [score for score in scores if score.observation.key not in named]
     lines = [_sentence(f) for f in findings if f.presence is Presence.NOT_ASSESSED]
-    terms = dict.fromkeys(observation(score.observation.key).term for score in silent)
+    terms = list(dict.fromkeys(score.observation.key for score in silent))
     if terms:
-        lines.append(Sentence(f"Not assessed by the model: {', '.join(terms)}."))
-    lines.append(Sentence("Anything not named in this report was not assessed."))
+        lines.append(Sentence(say("not_assessed", terms=terms)))
+    lines.append(Sentence(say("only_named")))
     return tuple(lines)
 
 
 def mention(finding: Finding) -> str:
     """The finding as a short noun phrase, for lists beside the images."""
-    return describe(stated(finding))
+    return grammar.describe(stated(finding), language())

@@ -1,7 +1,7 @@
-"""Findings as English sentences, one a finding, and a reading's report for a reader.
+"""Findings as sentences, and a reading's report for a reader: language, audience and style.
 
-The grammar is small and total: every finding of the vocabulary has exactly one sentence, and
-`sagittal.report.parse` reads that sentence back. Probabilities are never written as numbers.
+The sentences are those of `sagittal.report.grammar`: every finding of the vocabulary has exactly one, and
+`sagittal.report.parse` reads it back. Probabilities are never written as numbers.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ from typing import overload
 
 from sagittal.errors import BadInput, Refused
 from sagittal.report import grammar
-from sagittal.report.disclosure import NO_PLAIN_TEXT, PREVIEW, signed
+from sagittal.report.brief import brief
+from sagittal.report.disclosure import signed
 from sagittal.report.finding import Finding, Measurement
 from sagittal.report.language import language as _language
 from sagittal.report.names import DEFAULT
+from sagittal.report.phrasebook import say
+from sagittal.report.plain import flagged, plain
 from sagittal.report.reading import Reading
-from sagittal.report.report import Report, Section, Sentence
+from sagittal.report.report import Communication, Recommendation, Report, Section, Sentence
+from sagittal.report.styles import STYLES, styled
+from sagittal.report.translate import in_language
 
-AUDIENCES = ("radiologist",)
+AUDIENCES = ("radiologist", "clinician", "patient")
 NEEDS_SIGNATURE = ("clinician", "patient")
 """Readers who see signed readings only."""
+NO_SOURCE = Recommendation("").source
 
 
 def describe(finding: Finding, language: str = DEFAULT) -> str:
@@ -39,44 +45,51 @@ def sentence(finding: Finding, language: str = DEFAULT) -> str:
     return grammar.sentence(finding, _language(language))
 
 
-def _supported(language: str, audience: str) -> None:
-    _language(language)
-    if audience not in (*AUDIENCES, *NEEDS_SIGNATURE):
-        known = ", ".join((*AUDIENCES, *NEEDS_SIGNATURE))
-        raise BadInput(f"audience {audience!r} is not available", f"one of {known}")
-
-
 @overload
-def render(what: Reading, *, language: str = ..., audience: str = ..., preview: bool = ...) -> Report: ...
+def render(
+    what: Reading, *, language: str = ..., audience: str = ..., style: str = ..., preview: bool = ...
+) -> Report: ...
 
 
 @overload
 def render(
-    what: Sequence[Finding], *, language: str = ..., audience: str = ..., preview: bool = ...
+    what: Sequence[Finding],
+    *,
+    language: str = ...,
+    audience: str = ...,
+    style: str = ...,
+    preview: bool = ...,
 ) -> tuple[Sentence, ...]: ...
 
 
 def render(
     what: Reading | Sequence[Finding],
     *,
-    language: str = "en",
+    language: str = DEFAULT,
     audience: str = "radiologist",
+    style: str = "narrative",
     preview: bool = False,
 ) -> Report | tuple[Sentence, ...]:
     """Findings as sentences, in the order given; or a reading's report for a reader.
 
     Args:
         what: findings -> one `Sentence` each, naming its tracking UID; a `Reading` -> its `Report`.
-        language: "en".
-        audience: "radiologist"; clinicians and patients get signed readings only.
-        preview: show an unsigned reading to such a reader all the same, every page stamped.
+        language: ISO 639-1 code of one of the languages that are there.
+        audience: "radiologist": the whole report; "clinician": the impression first, without models;
+            "patient": plain words. The last two get signed readings only.
+        style: "narrative", "structured" (by organ), "bullet" or "impression" (alone). Loose findings are
+            sentences in any style.
+        preview: show an unsigned reading to such a reader all the same, every section stamped.
 
     Raises:
-        BadInput: a language or audience that is not there; the message lists what is.
+        BadInput: a language, audience or style that is not there; the message lists what is.
         Refused: an unsigned reading for a clinician or patient, without ``preview``.
         KeyError: a finding outside the vocabulary.
     """
-    _supported(language, audience)
+    _language(language)
+    for name, value, known in (("audience", audience, AUDIENCES), ("style", style, STYLES)):
+        if value not in known:
+            raise BadInput(f"{name} {value!r} is not available", f"one of {', '.join(known)}")
     if not isinstance(what, Reading):
         if audience != "radiologist":
             raise Refused("loose findings have no signature", wanted="a signed reading", got="findings alone")
@@ -86,8 +99,51 @@ def render(
     final = signed(what)
     if audience in NEEDS_SIGNATURE and not final and not preview:
         raise Refused(f"an unsigned reading is not for a {audience}", wanted="signed", got=what.status.value)
-    notes = [PREVIEW] if preview and not final else []
-    notes += [NO_PLAIN_TEXT] if audience == "patient" else []
-    head = tuple(Sentence(note) for note in notes)
-    sections = tuple(Section(s.name, (*head, *s.sentences)) for s in what.report.sections)
-    return replace(what.report, sections=sections, language=language, audience=audience)
+    report = plain(what, language) if audience == "patient" else _report(what, language, audience)
+    report = styled(report, what, style)
+    return _stamped(report) if preview and not final else report
+
+
+def _report(reading: Reading, language: str, audience: str) -> Report:
+    """The report for a doctor, flags, recommendations and communications included."""
+    report = replace(in_language(reading, language), audience="radiologist")
+    sections: list[Section] = []
+    added = [section for section in _added(report, reading) if section.sentences]
+    for section in report.sections:
+        sections += [section, *added] if section.name == "impression" else [section]
+    flags = {f.tracking_uid: f.actionable for f in reading.findings if f.tracking_uid and flagged(f)}
+    report = replace(
+        report, sections=tuple(sections), actionable={uid: n for uid, n in flags.items() if n is not None}
+    )
+    return brief(report, reading) if audience == "clinician" else report
+
+
+def _added(report: Report, reading: Reading) -> tuple[Section, Section]:
+    """Recommendations and communications, which are no sentences of the draft."""
+    code = report.language
+    told = {f.tracking_uid: f for f in reading.findings}
+
+    def recommended(one: Recommendation) -> Sentence:
+        source = say("no_source", code) if one.source == NO_SOURCE else one.source
+        text = say("recommended", code, text=one.text.strip().rstrip("."), source=source)
+        # What to do is never translated by guessing.
+        kept = code == reading.report.language
+        return Sentence(text if kept else say("original", code, text=text), one.findings)
+
+    def communicated(one: Communication) -> Sentence:
+        what = describe(told[one.finding], code) if one.finding in told else one.finding
+        key = "told" if one.read_back else "told_not_read_back"
+        slots = {"to": one.to, "by": one.by, "when": one.when, "how": one.how}
+        text = say(key, code, text=grammar.capital(what, _language(code)), **slots)
+        return Sentence(text, (one.finding,))
+
+    return (
+        Section("recommendation", tuple(map(recommended, report.recommendations))),
+        Section("communication", tuple(map(communicated, report.communications))),
+    )
+
+
+def _stamped(report: Report) -> Report:
+    stamp = Sentence(say("preview", report.language))
+    sections = tuple(replace(s, sentences=(stamp, *s.sentences)) for s in report.sections)
+    return replace(report, sections=sections)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from sagittal.report.names import DEFAULT, document
 
 SECTIONS = (
     "indication",
@@ -15,6 +18,9 @@ SECTIONS = (
     "not assessed",
 )
 """The draft's skeleton, always all of it and in this order."""
+
+FLAGGED = ("findings", "impression")
+"""Sections whose sentences carry the flags of actionable findings."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +66,50 @@ class Limitation:
 
 @dataclass(frozen=True)
 class Report:
+    """What one reader gets to read.
+
+    Args:
+        actionable: tracking UID -> ACR category, of the findings that are flagged in the text.
+    """
+
     sections: tuple[Section, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
     communications: tuple[Communication, ...] = ()
     limitations: tuple[Limitation, ...] = ()
-    language: str = "en"
+    language: str = DEFAULT
     audience: str = "radiologist"
+    actionable: dict[str, int] = field(default_factory=dict)
 
     def section(self, name: str) -> Section:
         """The section of that name; an empty one where the report has none."""
         return next((s for s in self.sections if s.name == name), Section(name))
 
+    def heading(self, name: str) -> str:
+        """The heading of a section in the report's language."""
+        words = document(self.language)
+        table: Mapping[str, str] = words.get("headings", {})
+        if self.audience == "patient":
+            table = words["patient"]["headings"]
+        return table.get(name, name)
+
+    def flag(self, sentence: Sentence) -> str:
+        """ "[ACR actionable category 1: minutes]" where the sentence names such a finding, else ""."""
+        categories = [self.actionable[uid] for uid in sentence.findings if uid in self.actionable]
+        return document(self.language)["phrases"][f"actionable_{min(categories)}"] if categories else ""
+
     @property
     def text(self) -> str:
-        """Plain text: upper-case headings, one sentence a line."""
+        """Plain text: upper-case headings, one sentence a line, flags behind their sentence."""
         blocks = []
         for section in self.sections:
-            lines = "\n".join(sentence.text for sentence in section.sentences)
-            blocks.append(f"{section.name.upper()}\n{lines}".rstrip())
+            flags = section.name in FLAGGED
+            lines = "\n".join(
+                f"{s.text} {self.flag(s) if flags else ''}".rstrip() for s in section.sentences
+            )
+            blocks.append(f"{upper(self.heading(section.name), self.language)}\n{lines}".rstrip())
         return "\n\n".join(blocks) + "\n"
+
+
+def upper(text: str, language: str) -> str:
+    """Upper case; in Turkish the capital of i is İ."""
+    return (text.replace("i", "İ") if language == "tr" else text).upper()

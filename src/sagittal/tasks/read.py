@@ -19,8 +19,9 @@ from sagittal.errors import MissingExtra, Refused
 from sagittal.meter import metered
 from sagittal.report.code import Concept
 from sagittal.report.compare import compare
-from sagittal.report.draft import NOTHING, draft
+from sagittal.report.draft import draft
 from sagittal.report.finding import Finding
+from sagittal.report.phrasebook import say
 from sagittal.report.reading import (
     MaskSummary,
     ModelUse,
@@ -152,20 +153,26 @@ def _compared(
     if not study.priors:
         return findings, [], []
     earlier = max(study.priors, key=lambda p: str(p.date or ""))
-    named = f"Prior of {earlier.date.isoformat() if earlier.date else 'unknown date'} not compared"
+
+    def not_compared(reason: str) -> tuple[list[Finding], list[date | None], list[str]]:
+        if earlier.date is None:
+            return findings, [], [say("not_compared_undated", reason=reason)]
+        return findings, [], [say("not_compared", date=earlier.date, reason=reason)]
+
     if not findings:
-        return findings, [], [f"{named}: no finding is stated on this study"]
+        return not_compared(say("no_finding_here"))
     before = _look(earlier, model, device)
     if not before.scores:
         reasons = "; ".join(dict.fromkeys(refusal.reason for refusal in before.refusals))
-        return findings, [], [f"{named}: {reasons or 'nothing in it could be read'}"]
+        return not_compared(reasons or say("nothing_readable"))
     changed = compare(before.findings, findings, prior_date=earlier.date, current_date=study.date)
     return list(changed), [earlier.date], []
 
 
 def redraft(study: Study, reading: Reading) -> Report:
     """The report drawn up again from a reading's present findings, after a person changed them."""
-    keep = [s for s in reading.report.section("findings").sentences if not s.findings and s != NOTHING]
+    nothing = say("nothing")
+    keep = [s for s in reading.report.section("findings").sentences if not s.findings and s.text != nothing]
     compared = reading.report.section("comparison").sentences
     fresh = draft(
         reading.study,
@@ -264,7 +271,7 @@ def _use(
             Refusal(
                 one.card.name,
                 first.uid,
-                "findings refused: the image is unlike those the model learnt from",
+                say("unlike"),
                 round(distance.distance, 3),
                 round(distance.threshold, 3),
             )
@@ -327,13 +334,13 @@ def _keep_anatomy(one: Loaded, series: Series, drawn: Mapping[str, Volume], foun
         names[name] = summary.name
         if name == "brain" and summary.volume_ml is not None:
             where = series.description or series.uid
-            text = f"Brain volume {summary.volume_ml:.0f} mL on {where} ({one.card.name})."
+            volume = f"{summary.volume_ml:.0f}"
+            text = say("brain_volume", volume=volume, series=where, model=one.card.name)
             found.measured.append(Sentence(text))
     if "lung_right" in kept and isinstance(series.geometry, Plane):
-        text = f"Lung fields were outlined on the film ({one.card.name})"
-        if series.geometry.right_is_image_left is None:
-            text += ", named as on a film hung with the right on the image left"
-        found.measured.append(Sentence(f"{text}."))
+        unoriented = series.geometry.right_is_image_left is None
+        key = "lungs_outlined_hung" if unoriented else "lungs_outlined"
+        found.measured.append(Sentence(say(key, model=one.card.name)))
     return names
 
 
