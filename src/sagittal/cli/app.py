@@ -33,6 +33,8 @@ VERBS = {
     "compare": "What changed between two readings of a patient.",
     "parse": "Report text into findings.",
     "render": "A reading as text for a reader.",
+    "check": "Problems of a report, beside a reading or by itself.",
+    "score": "Candidate reports against reference reports, by facts.",
     "phantom": "Studies whose truth is known.",
     "zoo": "Models: list, show.",
 }
