@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from sagittal.report.finding import ChangeKind, Laterality, Severity
 from sagittal.report.language import Language
 from sagittal.report.lexicon import Hit, find_sites, tokens
+from sagittal.report.literals import may_match
 from sagittal.report.sizes import counts
 from sagittal.report.stated import DESCRIBED
 from sagittal.report.vocabulary import observation, within
@@ -54,13 +56,27 @@ class Clause:
     end: int
     hits: tuple[Hit, ...]
     language: Language
-    _found: dict[re.Pattern[str], tuple[re.Match[str], ...]] = field(default_factory=dict, compare=False)
+    _found: dict[int, tuple[re.Match[str], ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def lowered(self) -> str:
+        """Its words in lower case."""
+        return self.text[self.start : self.end].lower()
+
+    @cached_property
+    def places(self) -> tuple[Hit, ...]:
+        """The sites it names."""
+        words = tokens(self.text, self.start, self.end, self.language)
+        return tuple(find_sites(self.text, words, self.language))
 
     def found(self, pattern: re.Pattern[str]) -> tuple[re.Match[str], ...]:
         """All matches in the clause, in order; searched for once."""
-        if pattern not in self._found:
-            self._found[pattern] = tuple(pattern.finditer(self.text, self.start, self.end))
-        return self._found[pattern]
+        known = self._found.get(id(pattern))
+        if known is None:
+            possible = may_match(pattern, self.lowered)
+            known = tuple(pattern.finditer(self.text, self.start, self.end)) if possible else ()
+            self._found[id(pattern)] = known
+        return known
 
     def leading(self, pattern: re.Pattern[str], position: int) -> list[re.Match[str]]:
         """The nearest matches that end by ``position``, the nearest first."""
@@ -115,13 +131,8 @@ def _bare(clause: Clause, start: int, end: int) -> str:
 
 def _places(clause: Clause) -> list[Place]:
     """Places of the clause in order, a side joined to the site it stands before."""
-    text, cues = clause.text, clause.language.cues
-    words = tokens(text, clause.start, clause.end, clause.language)
-    free = [
-        h
-        for h in find_sites(text, words, clause.language)
-        if (over := clause.inside(h.start, h.end)) is None or over.pattern
-    ]
+    cues = clause.language.cues
+    free = [h for h in clause.places if (over := clause.inside(h.start, h.end)) is None or over.pattern]
     sides = []
     for match in clause.found(cues.side.pattern):
         over = clause.inside(*match.span())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sagittal.report.finding import Certainty, ChangeKind, Laterality, Severity
+from sagittal.report.literals import compiled
 
 V = TypeVar("V")
 _LOOK_BEHIND = re.compile(r"(\(\?<[!=][^)]*\))")
@@ -106,13 +107,13 @@ class _Writer:
 
     def whole(self, patterns: Iterable[str]) -> re.Pattern[str]:
         """One of the patterns, as whole words."""
-        return re.compile(rf"(?<!\w){self.any(patterns)}{_END}", re.IGNORECASE)
+        return compiled(rf"(?<!\w){self.any(patterns)}{_END}")
 
     def table(self, rows: Iterable[tuple[V, list[str]]]) -> Table[V]:
         kept = [(value, patterns) for value, patterns in rows if patterns]
         named = "|".join(f"(?P<v{i}>{self.any(patterns)})" for i, (_, patterns) in enumerate(kept))
         pattern = rf"(?<!\w)(?:{named or '(?!)'})(?!\w)"
-        return Table(re.compile(pattern, re.IGNORECASE), tuple(value for value, _ in kept))
+        return Table(compiled(pattern), tuple(value for value, _ in kept))
 
 
 _SEVERITIES = {

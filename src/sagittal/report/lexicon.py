@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from sagittal.report.cues import Cues
 from sagittal.report.finding import Laterality
 from sagittal.report.language import Language
+from sagittal.report.literals import compiled, may_match
 from sagittal.report.stated import DESCRIBED
 from sagittal.report.vocabulary import observation, regions, root
 
@@ -48,7 +49,8 @@ class _Phrase:
     side: Laterality | None = None
 
 
-_Table = dict[str, list[_Phrase]]
+_Table = dict[str, tuple[tuple[int, ...], dict[tuple[str, ...], list[_Phrase]]]]
+"""First word -> the lengths of the phrases that begin with it, the longest first, and the phrases."""
 
 
 def _words(text: str, language: Language) -> tuple[str, ...]:
@@ -56,12 +58,13 @@ def _words(text: str, language: Language) -> tuple[str, ...]:
 
 
 def _table(phrases: list[_Phrase]) -> _Table:
-    table: _Table = defaultdict(list)
+    grouped: dict[str, dict[tuple[str, ...], list[_Phrase]]] = defaultdict(lambda: defaultdict(list))
     for phrase in phrases:
-        table[phrase.words[0]].append(phrase)
-    for entries in table.values():
-        entries.sort(key=lambda p: len(p.words), reverse=True)
-    return dict(table)
+        grouped[phrase.words[0]][phrase.words].append(phrase)
+    return {
+        first: (tuple(sorted({len(words) for words in named}, reverse=True)), dict(named))
+        for first, named in grouped.items()
+    }
 
 
 def _exact(short: str) -> str | None:
@@ -110,26 +113,34 @@ def tokens(text: str, start: int, end: int, language: Language) -> list[tuple[st
     return [(norm(m[0]), m.start(), m.end()) for m in _WORD.finditer(text, start, end)]
 
 
+def _phrase(text: str, words: Sequence[tuple[str, int, int]], i: int, table: _Table) -> _Phrase | None:
+    """The longest phrase of the table that begins with word ``i``."""
+    lengths, phrases = table.get(words[i][0], ((), {}))
+    for n in lengths:
+        meant = phrases.get(tuple([word[0] for word in words[i : i + n]])) if i + n <= len(words) else None
+        if meant is None:
+            continue
+        gaps = [text[words[j][2] : words[j + 1][1]] for j in range(i, i + n - 1)]
+        if all(gap == " " or _GAP.fullmatch(gap) for gap in gaps):
+            written = text[words[i][1] : words[i + n - 1][2]]
+            for phrase in meant:
+                if phrase.exact is None or written.startswith(phrase.exact):
+                    return phrase
+    return None
+
+
 def _find(text: str, words: Sequence[tuple[str, int, int]], table: _Table, weak: frozenset[str]) -> list[Hit]:
     hits: list[Hit] = []
     i = 0
     while i < len(words):
-        step = 1
-        for phrase in table.get(words[i][0], ()):
-            n = len(phrase.words)
-            if tuple(word[0] for word in words[i : i + n]) != phrase.words:
-                continue
-            start, end = words[i][1], words[i + n - 1][2]
-            gaps = (text[words[j][2] : words[j + 1][1]] for j in range(i, i + n - 1))
-            if not all(_GAP.fullmatch(gap) for gap in gaps):
-                continue
-            if phrase.exact is not None and not text[start:end].startswith(phrase.exact):
-                continue
-            general = len(phrase.words) == 1 and phrase.words[0] in weak
-            hits.append(Hit(start, end, phrase.keys, phrase.canonical, general, phrase.side))
-            step = n
-            break
-        i += step
+        phrase = _phrase(text, words, i, table) if words[i][0] in table else None
+        if phrase is None:
+            i += 1
+            continue
+        last = i + len(phrase.words)
+        general = len(phrase.words) == 1 and phrase.words[0] in weak
+        hits.append(Hit(words[i][1], words[last - 1][2], phrase.keys, phrase.canonical, general, phrase.side))
+        i = last
     return hits
 
 
@@ -141,7 +152,7 @@ def find_sites(text: str, words: Sequence[tuple[str, int, int]], language: Langu
 @cache
 def _patterns(language: Language) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
-        (key, re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE))
+        (key, compiled(rf"\b(?:{pattern})\b"))
         for key, name in language.names.items()
         for pattern in name.patterns
     )
@@ -184,17 +195,29 @@ def _inside(hit: Hit, place: Hit) -> bool:
     return longer and place.start <= hit.start and hit.end <= place.end
 
 
-def find_observations(text: str, words: Sequence[tuple[str, int, int]], language: Language) -> list[Hit]:
-    """Observations named by the words or by a pattern of the vocabulary, in order, none twice."""
+def find_observations(
+    text: str,
+    words: Sequence[tuple[str, int, int]],
+    language: Language,
+    places: Sequence[Hit] | None = None,
+) -> list[Hit]:
+    """Observations named by the words or by a pattern of the vocabulary, in order, none twice.
+
+    Args:
+        places: the sites that the words name, where they are known already.
+    """
     hits = _find(text, words, _observation_table(language), language.weak)
     if not words:
         return hits
     if hits:
         # "Pleural cavity" is a place, not a cavity.
-        places = find_sites(text, words, language)
+        places = find_sites(text, words, language) if places is None else places
         hits = [h for h in hits if not any(_inside(h, place) for place in places)]
     start, end = words[0][1], words[-1][2]
+    lowered = text[start:end].lower()
     for key, pattern in _patterns(language):
+        if not may_match(pattern, lowered):
+            continue
         for match in pattern.finditer(text, start, end):
             over = [h for h in hits if h.start < match.end() and match.start() < h.end]
             if any(key in h.keys or (h.canonical and _kin(key, h.keys)) for h in over):
@@ -252,8 +275,8 @@ def _next(
 
 
 def _meaning(table: _Table, pair: tuple[str, str], written: str) -> tuple[str, ...] | None:
-    for phrase in table.get(pair[0], ()):
-        if phrase.words == pair and (phrase.exact is None or written.startswith(phrase.exact)):
+    for phrase in table[pair[0]][1].get(pair, ()) if pair[0] in table else ():
+        if phrase.exact is None or written.startswith(phrase.exact):
             return phrase.keys
     return None
 
@@ -276,16 +299,13 @@ def _once(text: str, hits: list[Hit]) -> list[Hit]:
     return joined
 
 
-def region_of(hits: Sequence[Hit], places: Sequence[Hit]) -> str | None:
-    """The region of the body that a text is about, by the words that belong to only one; None when
-    undecided. A region is the root of the tree of sites."""
-    votes: Counter[str] = Counter()
-    for hit in hits:
-        for key in () if hit.weak else hit.keys:
-            found = regions(key)
-            if len(found) == 1:
-                votes[next(iter(found))] += 1
-    for place in places:
-        votes[root(place.keys[0])] += 1
-    first, *rest = [*votes.most_common(2), ("", 0), ("", 0)][:2]
+def votes(hits: Sequence[Hit], places: Sequence[Hit]) -> list[str]:
+    """The region of each word that belongs to only one. A region is the root of the tree of sites."""
+    found = [regions(key) for hit in hits if not hit.weak for key in hit.keys]
+    return [*(next(iter(r)) for r in found if len(r) == 1), *(root(place.keys[0]) for place in places)]
+
+
+def elected(regions: Iterable[str]) -> str | None:
+    """The region of the body that a text is about, by the votes of its words; None when undecided."""
+    first, *rest = [*Counter(regions).most_common(2), ("", 0), ("", 0)][:2]
     return first[0] if first[1] > rest[0][1] else None
