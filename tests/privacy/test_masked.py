@@ -13,7 +13,7 @@ from sagittal.privacy.text import deidentify_text
 PLANTED = {
     "en": "Patient Jane Ashworth, born 12/03/1950, MRN 84512377. Nodule 12 x 8 mm. Call 020 7946 0958.",
     "de": "Patientin Frau Jane Ashworth, geb. 12.03.1950, MRN 84512377. Rundherd 12 x 8 mm. Tel. 030 901820.",
-    "fr": "Patiente Mme Jane Ashworth, née le 12/03/1950, MRN 84512377. Nodule 12 x 8 mm. Tél. 01 42 34 56 78.",
+    "fr": "Patiente Mme Jane Ashworth, née le 12/03/1950, MRN 84512377. Nodule 12 x 8 mm. Tél. 01 42 34 56 78.",  # noqa: E501
     "es": "Paciente Jane Ashworth, nacida el 12/03/1950, MRN 84512377. Nódulo 12 x 8 mm. Tel. 912 345 678.",
     "it": "Paziente Jane Ashworth, nata il 12/03/1950, MRN 84512377. Nodulo 12 x 8 mm. Tel. 06 1234 5678.",
     "tr": "Hasta Jane Ashworth, doğum 12.03.1950, MRN 84512377. Nodül 12 x 8 mm. Tel. 0212 345 67 89.",

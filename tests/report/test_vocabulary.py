@@ -16,6 +16,13 @@ from sagittal.report.vocabulary import EXAMS, concept, observation, observations
 OPTIONAL = {"done", "placed", "negation_near", "negation_pseudo", "formerly"}
 """Cues that a language may do without."""
 
+SHARED = (
+    {"pneumothorax", "pleural_effusion"},
+    {"mass", "intra_axial_mass"},
+    {"consolidation", "pneumonia"},
+)
+"""Pairs that one word may mean: both at once, or one by the region of the body."""
+
 GIVEN = {
     "nodule": "SCT 27925004",
     "mass": "SCT 4147007",
@@ -134,7 +141,7 @@ def test_a_word_means_one_observation() -> None:
         for word in words:
             known = owner.setdefault(str(word), entry.key)
             pair = {known, entry.key}
-            shared = pair in ({"pneumothorax", "pleural_effusion"}, {"mass", "intra_axial_mass"})
+            shared = pair in SHARED
             assert known == entry.key or shared, f"{word!r} means {known} and {entry.key}"
 
 

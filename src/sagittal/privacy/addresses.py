@@ -13,7 +13,7 @@ _PART = rf"(?:{_WORD}|(?:St|Dr|Gral|Gen|Col|Cap|Pte|Mar|Mt|[{UPPER}])\.)"
 _NUMBER = r"\d{1,5}\s?[A-Za-z]?(?:\s?[-/]\s?\d{1,4}[A-Za-z]?)?(?![\w])"
 _NO_UNIT = r"(?!\s{0,2}(?:mm|cm|ml|mL|x|×|%|HU|mSv|mGy)\b)"
 _CITY = (
-    rf"{_WORD}(?:[ ](?:{_WORD}|(?:am|an[ ]der|im|ob[ ]der|de|la|le|sur|del|di|of|upon)[ ]{_WORD}|d['’]{_WORD})){{0,2}}"
+    rf"{_WORD}(?:[ ](?:{_WORD}|(?:am|an[ ]der|im|ob[ ]der|de|la|le|sur|del|di|of|upon)[ ]{_WORD}|d['’]{_WORD})){{0,2}}"  # noqa: E501
     r"(?:\s\([A-Z]{2}\))?"
 )
 _CODE = r"(?:(?:D|CH|A|F|I|E|TR)-)?\d{4,5}(?:-\d{4})?"
@@ -22,20 +22,20 @@ _FLAT = (
     r"(?:,?\s(?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|Appartamento|Piano|Interno|Piso|Planta|Puerta|Esc|Appt|Bât|Étage)\.?"
     r"\s{0,2}#?\w{1,6})?\s?"
 )
-_OF = r"(?:\s(?:de|du|des|la|le|les|à|aux?|en|sur|del|las|los|di|della|dei|delle|degli|y)|\s?(?:d|l|dell)['’]){0,3}"
+_OF = r"(?:\s(?:de|du|des|la|le|les|à|aux?|en|sur|del|las|los|di|della|dei|delle|degli|y)|\s?(?:d|l|dell)['’]){0,3}"  # noqa: E501
 _STREETS = rf"(?:{_OF}\s?{_PART}){{1,4}}"
 _US_STREET = (
     "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Court|Way|Place|Square|Sq|Terrace|Crescent|Close|Highway|"
     "Hwy|Parkway|Pkwy|Gardens|Mews"
 )
-_FR_STREET = "rue|avenue|av\\.|boulevard|bd|bld|place|chemin|route|allée|impasse|quai|cours|square|passage|faubourg"
+_FR_STREET = (
+    "rue|avenue|av\\.|boulevard|bd|bld|place|chemin|route|allée|impasse|quai|cours|square|passage|faubourg"
+)
 _ES_STREET = (
     "C/|c/|Calle|Callejón|Avda\\.?|Avenida|Av\\.|Plaza|Pza\\.|Paseo|Pº|Pasaje|Pasadizo|Ctra\\.?|Carretera|Camino|Ronda|Travesía|"
     "Glorieta|Urb\\.|Urbanización|Rambla|Cañada|Vial|Cuesta"
 )
-_IT_STREET = (
-    "Via|Viale|V\\.le|Piazza|P\\.zza|Piazzale|Corso|C\\.so|Largo|Vicolo|Strada|Lungotevere|Contrada|Borgo|Incrocio|Rotonda"
-)
+_IT_STREET = "Via|Viale|V\\.le|Piazza|P\\.zza|Piazzale|Corso|C\\.so|Largo|Vicolo|Strada|Lungotevere|Contrada|Borgo|Incrocio|Rotonda"
 _TR_STREET = "Caddesi|Cad\\.?|Cd\\.|Sokağı|Sokak|Sok\\.?|Sk\\.|Bulvarı|Blv\\."
 _ADDRESSES = tuple(
     re.compile(pattern)

@@ -138,7 +138,12 @@ def _around(text: str, words: list[re.Match[str]], i: int, person: _Person, lang
         if fold(words[i + 1][0]) in _AFTER and _GAP.fullmatch(gap):
             return True
         initial = words[i + 1][0].isupper() and fold(words[i + 1][0]) in person.initials
-        if capital and initial and gap in (" ", ", ") and text[words[i + 1].end() : words[i + 1].end() + 1] == ".":
+        if (
+            capital
+            and initial
+            and gap in (" ", ", ")
+            and text[words[i + 1].end() : words[i + 1].end() + 1] == "."
+        ):
             return True
     if capital and _POSSESSIVE.match(text, this.end()):
         return True

@@ -45,7 +45,7 @@ _SHAPES: tuple[re.Pattern[str], ...] = tuple(
     for shape in (
         r"\d{3}-\d{2}-\d{4}",  # social security, USA
         r"756[. ]?\d{4}[. ]?\d{4}[. ]?\d{2}",  # AHV, Switzerland
-        r"[12]\s?\d{2}\s?(?:0[1-9]|1[0-2]|[2-9]\d)\s?(?:\d{2}|2[AB])\s?\d{3}\s?\d{3}(?:\s?\d{2})?",  # NIR, France
+        r"[12]\s?\d{2}\s?(?:0[1-9]|1[0-2]|[2-9]\d)\s?(?:\d{2}|2[AB])\s?\d{3}\s?\d{3}(?:\s?\d{2})?",  # NIR, France  # noqa: E501
         r"[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]",  # codice fiscale, Italy
         r"[A-Z]{6} ?\d{2} ?[A-EHLMPRST] ?\d{2} ?[A-Z] ?\d{3} ?[A-Z]",
         r"(?:\d{8}|[XYZ]\d{7})-?[A-HJ-NP-TV-Z]",  # DNI and NIE, Spain

@@ -19,13 +19,23 @@ _TITLED = (
     r"|Sig(?:\.|\.?ra|\.?na)\.?|Signora?|Signorina|Sayın|Sn\.|Uzm\.|Op\.|Doç\.|Yrd\.|Öğr\.|Gör\.|Arş\.|Bayan|Bay|PD|Priv\.-Doz\.|Univ\.-Prof\.|OA|OÄ"
     r"|Pr\.?|M\.)"
 )
-_MORE = (
-    r"(?:[ \t]{1,2}|(?<=\.))(?:Dr\.?|Prof\.?|med\.?|Med\.|h\.c\.|dent\.|univ\.|rer\.|nat\.|phil\.|habil\.|Uzm\.|Doç\.|Dott\.(?:ssa)?|Ing\.|Üyesi)(?![\w])"
+_MORE = r"(?:[ \t]{1,2}|(?<=\.))(?:Dr\.?|Prof\.?|med\.?|Med\.|h\.c\.|dent\.|univ\.|rer\.|nat\.|phil\.|habil\.|Uzm\.|Doç\.|Dott\.(?:ssa)?|Ing\.|Üyesi)(?![\w])"  # noqa: E501
+_TITLE = re.compile(
+    rf"(?<![\w.-])(?P<title>{_TITLED})(?![{LOWER}{UPPER}])(?P<more>(?:{_MORE}){{0,5}}+)[ \t\u00a0]{{0,2}}\n?"
 )
-_TITLE = re.compile(rf"(?<![\w.-])(?P<title>{_TITLED})(?![{LOWER}{UPPER}])(?P<more>(?:{_MORE}){{0,5}}+)[ \t\u00a0]{{0,2}}\n?")
 _BARE = frozenset({"Pr", "Pr.", "M.", "Don", "Bay", "OA", "OÄ", "PD", "Fr.", "MM.", "Op.", "Miss", "Doc."})
 """Titles that are other things as well; the language, or two words that are names, must speak for them."""
-_OF = {"Pr": "fr", "Pr.": "fr", "M.": "fr", "MM.": "fr", "Don": "es", "Bay": "tr", "OA": "de", "OÄ": "de", "PD": "de"}
+_OF = {
+    "Pr": "fr",
+    "Pr.": "fr",
+    "M.": "fr",
+    "MM.": "fr",
+    "Don": "es",
+    "Bay": "tr",
+    "OA": "de",
+    "OÄ": "de",
+    "PD": "de",
+}
 _TOKEN = re.compile(
     rf"(?P<initial>[{UPPER}]\.(?:-?[{UPPER}]\.)?(?![{UPPER}{LOWER}]{{2}}))"
     rf"|(?P<word>(?:[DLOdl]['’]|Mc|Mac)?[{UPPER}](?:[{LOWER}]++(?:-[{UPPER}][{LOWER}]++){{0,2}}|[{UPPER}]{{1,30}}+(?:-[{UPPER}]{{2,30}}+){{0,2}}))"
@@ -77,7 +87,9 @@ def _name_after(text: str, at: int, *, german: bool, capitals: bool, after: _Aft
             if word.isupper() and (len(word) < 3 or not capitals):
                 break
             words.append(word)
-            if _is_name(words, end is not None, german=german, after=after, rest=text[token.end() : token.end() + 1]):
+            if _is_name(
+                words, end is not None, german=german, after=after, rest=text[token.end() : token.end() + 1]
+            ):
                 end = token.end()
         elif token["initial"]:
             end = token.end() if end is not None else None
@@ -107,7 +119,9 @@ def _is_name(words: list[str], begun: bool, *, german: bool, after: _After, rest
 
 _MOST_TOKENS = 8
 _AND = frozenset({"e", "y", "i", "a", "und", "et", "and"})
-_NEVER = frozenset({"no", "the", "left", "right", "normal", "none", "mild", "small", "an", "as", "at", "by", "he", "in"})
+_NEVER = frozenset(
+    {"no", "the", "left", "right", "normal", "none", "mild", "small", "an", "as", "at", "by", "he", "in"}
+)
 
 
 def people(text: str, language: str = "") -> Iterator[Found]:
@@ -124,7 +138,9 @@ def people(text: str, language: str = "") -> Iterator[Found]:
             continue
         line = text[max(0, match.start() - 40) : match.end() + 40]
         capitals = not line.isupper() or title.endswith(".")
-        end = _name_after(text, match.end(), german=german, capitals=capitals, after="label" if bare else "title")
+        end = _name_after(
+            text, match.end(), german=german, capitals=capitals, after="label" if bare else "title"
+        )
         name = text[match.end() : end] if end is not None else ""
         if name and not (bare and fold(name) in eponyms()):
             yield _person(text, match.end(), match.end() + len(name))
@@ -149,7 +165,7 @@ def _person(text: str, start: int, end: int) -> Found:
 
 # Houses -------------------------------------------------------------------------------------------------
 
-_OWN = rf"(?:[{UPPER}][{LOWER}'’]{{1,30}}+(?:-[{UPPER}][{LOWER}]{{1,30}}+){{0,2}}|St\.|Sankt|Saint|Sainte|San|Santa|Sant['’][{UPPER}][{LOWER}]+|[{UPPER}]{{2,6}})"
+_OWN = rf"(?:[{UPPER}][{LOWER}'’]{{1,30}}+(?:-[{UPPER}][{LOWER}]{{1,30}}+){{0,2}}|St\.|Sankt|Saint|Sainte|San|Santa|Sant['’][{UPPER}][{LOWER}]+|[{UPPER}]{{2,6}})"  # noqa: E501
 _LINK = r"(?:of|the|de|la|du|des|del|della|di|le|los|las|am|im|an der|für|rechts der|and|&|y|e|d['’])"
 _HOUSES = tuple(
     re.compile(pattern)

@@ -138,6 +138,7 @@ def detect(text: str) -> str:
     for code in languages():
         common = {plain(word) for word in document(code)["text"]["common"]}
         count = sum(word in common for word in seen)
-        if count > most:
+        # One word is no language: "bilateral" and "normal" are everywhere.
+        if count > most and (code == DEFAULT or count > 1):
             best, most = code, count
     return best

@@ -103,9 +103,7 @@ class Report:
         blocks = []
         for section in self.sections:
             flags = section.name in FLAGGED
-            lines = "\n".join(
-                f"{s.text} {self.flag(s) if flags else ''}".rstrip() for s in section.sentences
-            )
+            lines = "\n".join(f"{s.text} {self.flag(s) if flags else ''}".rstrip() for s in section.sentences)
             blocks.append(f"{upper(self.heading(section.name), self.language)}\n{lines}".rstrip())
         return "\n\n".join(blocks) + "\n"
 
