@@ -35,7 +35,7 @@ _ES_STREET = (
     "C/|c/|Calle|Callejón|Avda\\.?|Avenida|Av\\.|Plaza|Pza\\.|Paseo|Pº|Pasaje|Pasadizo|Ctra\\.?|Carretera|Camino|Ronda|Travesía|"
     "Glorieta|Urb\\.|Urbanización|Rambla|Cañada|Vial|Cuesta"
 )
-_IT_STREET = "Via|Viale|V\\.le|Piazza|P\\.zza|Piazzale|Corso|C\\.so|Largo|Vicolo|Strada|Lungotevere|Contrada|Borgo|Incrocio|Rotonda"
+_IT_STREET = "Via|Viale|V\\.le|Piazza|P\\.zza|Piazzale|Corso|C\\.so|Largo|Vicolo|Strada|Lungotevere|Contrada|Borgo|Incrocio|Rotonda"  # noqa: E501
 _TR_STREET = "Caddesi|Cad\\.?|Cd\\.|Sokağı|Sokak|Sok\\.?|Sk\\.|Bulvarı|Blv\\."
 _ADDRESSES = tuple(
     re.compile(pattern)
