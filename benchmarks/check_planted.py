@@ -94,8 +94,8 @@ def _details(finding: Finding) -> int:
 
 
 def labelled() -> dict[str, list[Finding]]:
-    """CT-RATE's 18 labels as findings, by report; labels that several observations share are left out of
-    what is denied."""
+    """CT-RATE's 18 labels as findings, by report; labels that several observations share are left
+    out."""
     keys: dict[str, list[str]] = defaultdict(list)
     by_key = {o.key: o for o in observations()}
     for one in observations():
@@ -263,7 +263,8 @@ def _alarms(pool: Reports, corpus: Corpus, before: Any, labels: dict[str, list[F
 
 def _only_against(problems: Sequence[Problem], without: Sequence[Problem]) -> list[Problem]:
     """Errors that the labels cause; what they do not name (devices, other findings) is no error."""
-    named = {o.key for o in observations() if o.ct_rate}
+    shared = Counter(o.ct_rate for o in observations())
+    named = {o.key for o in observations() if o.ct_rate and shared[o.ct_rate] == 1}
     return [p for p in new(without, problems) if p.finding is None or p.finding.observation.key in named]
 
 
