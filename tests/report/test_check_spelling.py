@@ -6,6 +6,9 @@ import random
 
 import pytest
 
+from sagittal.errors import MissingExtra
+from sagittal.report import spelling
+from sagittal.report.check import ProblemKind, check
 from sagittal.report.spelling import correction, known, misspelt
 
 pytest.importorskip("spellchecker", reason="pyspellchecker (extra check) is not installed")
@@ -81,3 +84,17 @@ def test_random_slips_in_long_words_are_found(word: str) -> None:
     }
     # The plural may be as near as the singular.
     assert {meant[:8] for wrong in slips for _, meant in words(wrong)} == {word[:8]}
+
+
+def test_without_the_word_list_the_rest_is_still_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(module: str, **_: str) -> None:
+        raise MissingExtra(f"{module} is not installed")
+
+    monkeypatch.setattr(spelling, "needs", missing)
+    spelling._general.cache_clear()
+    try:
+        assert not spelling.available()
+        kinds = [p.kind for p in check("FINDINGS: Plueral effussion in the left middle lobe.", language="en")]
+    finally:
+        spelling._general.cache_clear()
+    assert kinds == [ProblemKind.SIDE]
