@@ -12,9 +12,12 @@ import pytest
 from sagittal.report.codec import dumps
 from sagittal.report.draft import draft
 from sagittal.report.finding import Finding
+from sagittal.report.names import languages, names
 from sagittal.report.phrasebook import say
 from sagittal.report.reading import Provenance, Reading, Status, StudySummary
+from sagittal.report.render import AUDIENCES
 from sagittal.report.report import SECTIONS
+from sagittal.report.styles import STYLES
 from sagittal.report.vocabulary import concept
 
 DRAFTED, PREVIEW = say("drafted", "en"), say("preview", "en")
@@ -81,7 +84,11 @@ def test_signed_readings_go_out_and_say_what_they_are_not(sagittal: Any, tmp_pat
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--language", "xx"], "one of en, de"), (["--audience", "press"], "radiologist, clinician, patient")],
+    [
+        (["--language", "xx"], "one of en, de"),
+        (["--audience", "press"], "radiologist, clinician, patient"),
+        (["--style", "poem"], "narrative, structured, bullet, impression"),
+    ],
 )
 def test_what_is_not_there_lists_what_is(sagittal: Any, file: Path, options: list[str], said: str) -> None:
     ran = sagittal("render", file, *options)
@@ -94,3 +101,29 @@ def test_a_file_that_is_no_reading_is_one_line(sagittal: Any, tmp_path: Path) ->
         path.write_text(text, "utf-8")
         ran = sagittal("render", path)
         assert (ran.code, ran.out) == (2, "") and ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_every_language_is_one_option(sagittal: Any, tmp_path: Path, audience: str) -> None:
+    path = tmp_path / "signed.json"
+    path.write_text(dumps(signed()), "utf-8")
+    for code in languages():
+        ran = sagittal("render", path, "--language", code, "--audience", audience)
+        name = names(code)["nodule"]
+        assert ran.code == 0
+        assert (name.lay if audience == "patient" else name.term).lower() in ran.out.lower()
+        # Patients read who signed in words of their own; the others read the disclosure of the language.
+        assert (say("research", code) in ran.out) == (audience != "patient") and "Dr A. Reader" in ran.out
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_is_one_option(sagittal: Any, tmp_path: Path, style: str) -> None:
+    path = tmp_path / "signed.json"
+    path.write_text(dumps(signed()), "utf-8")
+    for audience in AUDIENCES:
+        document = sagittal("render", path, "--style", style, "--audience", audience, "--json").json
+        assert (document["language"], document["audience"]) == ("en", audience)
+        named = {
+            uid for section in document["sections"] for s in section["sentences"] for uid in s["findings"]
+        }
+        assert named == {"2.25.2"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sagittal.report.check import Grade, Grounds, ProblemKind, check
 from sagittal.report.check_against import against
 from sagittal.report.finding import Finding, Laterality, Presence
+from sagittal.report.names import languages
 from sagittal.report.parse import parse
 from sagittal.report.reading import MaskSummary
 from sagittal.report.render import render
@@ -169,3 +170,15 @@ def test_a_turned_side_is_the_only_error(findings: list[Finding], chance: object
     text = "\n".join(sentence.text for sentence in render(said))
     (problem,) = against(read(text), findings, lambda key: True)
     assert (problem.kind, problem.error_type) == (ProblemKind.SIDE, "side confusion")
+
+
+@pytest.mark.parametrize("language", ["de", "fr", "es", "it", "tr"])
+def test_other_languages_are_held_against_findings_too(language: str) -> None:
+    if language not in languages():
+        pytest.skip(f"no {language} here")
+    nodule = Finding(concept("nodule"), laterality=Laterality.LEFT)
+    hernia = Finding(concept("hiatal_hernia"))
+    told = [replace(nodule, laterality=Laterality.RIGHT)]
+    text = "\n".join(sentence.text for sentence in render(told, language=language))
+    kinds = [p.kind for p in check(text, [nodule, hernia], language=language) if p.severity is Grade.ERROR]
+    assert sorted(kinds) == [ProblemKind.OMISSION, ProblemKind.SIDE]

@@ -86,7 +86,9 @@ def test_a_reading_and_a_plain_text_are_one_report(tmp_path: Path, reading: Any)
         ("a.jsonl", '{"findings": [{"glow": 1}]}', {}, r"findings\[0\] has the unknown key 'glow'"),
         ("a.jsonl", '{"text": "x"}', {"column": "text"}, "no CSV and has no column"),
         ("a.json", "{}", {}, "lacks the key"),
-        ("a.txt", b"\xff\xfe\xff", {}, "not UTF-8"),
+        ("a.txt", b"%PDF-1.4", {}, "is a PDF, not text"),
+        ("a.csv", b"\x00\x01\x02\x03" * 9, {}, "binary data"),
+        ("a.csv", b"\xff\xfea", {}, "broken utf-16"),
     ],
 )
 def test_what_is_wrong_with_a_file(
@@ -98,6 +100,18 @@ def test_what_is_wrong_with_a_file(
     with pytest.raises(BadInput, match=said) as error:
         read(path, **options)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+def test_texts_of_other_encodings_and_markup_and_empty_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("Kardiomegalie, Ergu\xdf".encode("cp1252"))
+    write(tmp_path / "b.txt", "<html><body><p>Right <b>pleural</b> effusion.</p></body></html>")
+    write(tmp_path / "c.txt", "")
+    texts = {key: said.text for key, said in read(tmp_path).reports.items()}
+    assert texts["a"] == "Kardiomegalie, Erguß"
+    assert " ".join((texts["b"] or "").split()) == TEXT
+    assert texts["c"] == ""
+    cells = read(write(tmp_path / "t.csv", f"text\n<p>{TEXT}</p>\n")).reports
+    assert (cells["0"].text or "").strip() == TEXT
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sagittal.cli.common import Device, Json, Quiet, Seed, emit
-from sagittal.report.codec import read_json
+from sagittal.cli.common import Device, Json, Quiet, Seed, complain, emit
+from sagittal.report.codec import read_json, to_json
 from sagittal.report.disclosure import disclosure, signed
 from sagittal.report.phrasebook import say
 from sagittal.report.reading import Reading
@@ -21,6 +21,10 @@ def render(
     audience: Annotated[str, typer.Option(help="radiologist, clinician or patient.")] = "radiologist",
     style: Annotated[str, typer.Option(help="narrative, structured, bullet or impression.")] = "narrative",
     preview: Annotated[bool, typer.Option("--preview", help="Show an unsigned reading, stamped.")] = False,
+    writer: Annotated[
+        Path | None,
+        typer.Option(help="A language model for the wording: .gguf, folder, or JSON with url and model."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     seed: Seed = 0,
@@ -28,11 +32,25 @@ def render(
 ) -> None:
     """A reading as text for a reader.
 
-    Clinicians and patients get signed readings only; --preview stamps every section instead.
+    Clinicians and patients get signed readings only; --preview stamps every section instead. --writer words
+    findings and impression; every sentence is checked against the findings, and the grammar's stands where
+    one fails. An endpoint gets de-identified text only.
     """
     reading = read_json(Reading, path)
     report = render_reading(reading, language=language, audience=audience, style=style, preview=preview)
+    document: Any = report
+    if writer is not None:
+        from sagittal.tasks.report import reword
+        from sagittal.zoo.writer import open_writer
+
+        model = open_writer(writer)
+        report, texts = reword(
+            reading, model, language=language, audience=audience, style=style, preview=preview
+        )
+        document = {**to_json(report), "written": texts}
+        for note in dict.fromkeys(note for text in texts for note in text.notes):
+            complain(f"{model.name}: {note}")
     head = [say("preview", language)] if preview and not signed(reading) else []
     # A patient's text says in its own words who wrote and who signed it.
     head += disclosure(reading, language) if audience != "patient" else []
-    emit(report, "\n".join([*head, "", report.text] if head else [report.text]), json=json)
+    emit(document, "\n".join([*head, "", report.text] if head else [report.text]), json=json)

@@ -17,7 +17,16 @@ from sagittal.report.finding import ChangeKind, Finding, Laterality, Measurement
 from sagittal.report.problem import Grade, Problem, ProblemKind
 from sagittal.report.render import describe
 from sagittal.report.stated import number, stated
-from sagittal.report.statement import RIGHT_LEFT, Draft, Statement, current, negative, positive, sides
+from sagittal.report.statement import (
+    QUALIFIED,
+    RIGHT_LEFT,
+    Draft,
+    Statement,
+    current,
+    negative,
+    positive,
+    sides,
+)
 from sagittal.report.vocabulary import observation, within
 
 SAME_MM = 2.0
@@ -231,7 +240,9 @@ class _Observation:
     def _denied(self, statement: Statement) -> Iterator[Problem]:
         if any(negative(f) and overlap(statement.finding, f) for f in self.evidence):
             return
-        known = next((f for f in self.evidence if positive(f) and overlap(statement.finding, f)), None)
+        known = next((f for f in self.evidence if positive(f) and _covers(statement.finding, f)), None)
+        if known is not None and QUALIFIED.search(self.draft.words(statement.span)):
+            return
         unknown = next((f for f in self.evidence if f.presence is Presence.NOT_ASSESSED), None)
         if known is not None:
             reason = f"the evidence states {describe(known)}"
@@ -337,6 +348,14 @@ def _sides(findings: Sequence[Finding]) -> frozenset[Laterality]:
     """Sides that the findings lie on together; none where one of them does not say."""
     all_ = [sides(finding) for finding in findings]
     return frozenset().union(*all_) if all(all_) else frozenset()
+
+
+def _covers(denial: Finding, finding: Finding) -> bool:
+    """Whether a denial speaks of where the finding is."""
+    side, place = sides(denial), denial.site
+    if side and not sides(finding) & side:
+        return False
+    return place is None or (finding.site is not None and within(finding.site.key, place.key))
 
 
 def overlap(one: Finding, other: Finding) -> bool:

@@ -10,7 +10,7 @@ from sagittal.report.check_against import differences, overlap
 from sagittal.report.check_duties import HIGH
 from sagittal.report.finding import Certainty, Finding, Kind, Presence
 from sagittal.report.problem import Grade, Problem, ProblemKind
-from sagittal.report.statement import Draft, Statement, negative, positive
+from sagittal.report.statement import QUALIFIED, Draft, Statement, negative, positive
 from sagittal.report.vocabulary import observation
 
 _PLAIN_NO = re.compile(
@@ -18,15 +18,6 @@ _PLAIN_NO = re.compile(
     r"(?:of|for)\s+)?(?:(?:an?|any)\s+)?",
     re.IGNORECASE,
 )
-_QUALIFIED = re.compile(
-    r"\b(?:large|significant\w*|new|acute|other|further|additional|else|definite\w*|focal|obvious|discrete|"
-    r"tension|suspicious|patholog\w+|apart|except|otherwise|remaining|rest|gross|confluent|sizable|sizeable|"
-    r"enlarged|measurable|noncalcified|change|longer|worsening|increas\w+|lobar|overt|frank|displaced|active|"
-    r"residual|recurrent|visible|mass\s+effect)\b",
-    re.IGNORECASE,
-)
-"""Words with which "no X" does not deny every X."""
-
 _HOLE = re.compile(
     r"\b(?:there\s+(?:is|are)\s+(?:no|an?|mild|small|minimal|moderate)?(?:\s+evidence\s+of)?"
     r"|no\s+evidence\s+(?:of|for)|consistent\s+with|compatible\s+with|suggestive\s+of|in\s+the|of\s+the|"
@@ -143,7 +134,7 @@ def _there(finding: Finding) -> bool:
 def _denies(draft: Draft, statement: Statement) -> bool:
     """Whether a denial is of the form "no X", without a word that leaves other X open."""
     words = draft.words(statement.span)
-    return statement.finding.change is None and bool(_PLAIN_NO.match(words)) and not _QUALIFIED.search(words)
+    return statement.finding.change is None and bool(_PLAIN_NO.match(words)) and not QUALIFIED.search(words)
 
 
 def _sections(draft: Draft, said: Sequence[Statement]) -> Iterator[Problem]:

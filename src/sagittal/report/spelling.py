@@ -227,12 +227,13 @@ def _count(word: str) -> int:
 
 
 def _slips(word: str) -> Iterator[str]:
-    """All words one slip away: swapped neighbours first, then a letter more, less or other."""
+    """All words that a slip makes this one of, the likelier slips first: neighbours swapped, a letter
+    dropped, mistaken, put in."""
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
     yield from (a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1)
-    yield from (a + b[1:] for a, b in cuts if b)
     yield from (a + c + b for a, b in cuts for c in ascii_lowercase)
     yield from (a + c + b[1:] for a, b in cuts if b for c in ascii_lowercase)
+    yield from (a + b[1:] for a, b in cuts if b)
 
 
 @lru_cache(maxsize=65536)

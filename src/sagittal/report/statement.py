@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
@@ -66,6 +67,15 @@ def read(text: str, code: str = DEFAULT) -> Draft:
             found.append(Statement(stated(finding), span, (piece.start, piece.end), piece.section))
     return Draft(text, pieces, tuple(found))
 
+
+QUALIFIED = re.compile(
+    r"\b(?:large|significant\w*|new|acute|other|further|additional|else|definite\w*|focal|obvious|discrete|"
+    r"tension|suspicious|patholog\w+|apart|except|otherwise|remaining|rest|gross|confluent|sizable|sizeable|"
+    r"enlarged|measurable|noncalcified|change|longer|worsening|increas\w+|lobar|overt|frank|displaced|active|"
+    r"residual|recurrent|visible|mass\s+effect)\b",
+    re.IGNORECASE,
+)
+"""Words with which "no X" does not deny every X."""
 
 RIGHT_LEFT = frozenset({Laterality.RIGHT, Laterality.LEFT})
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sagittal.errors import BadInput
+from sagittal.report import text
 from sagittal.report.cases import Said, said
 from sagittal.report.codec import from_json, read_json
 from sagittal.report.finding import Finding
@@ -51,7 +52,7 @@ def read(
     named = {"column": column, "id_column": id_column, "patient_column": patient_column}
     if path.is_dir():
         files = sorted(path.glob("*.txt"))
-        table = Table({file.stem: Said(_text(file), None, language) for file in files}, {})
+        table = Table({file.stem: Said(_report(file), None, language) for file in files}, {})
     elif path.suffix.lower() == ".csv":
         table = _table(path, _csv(path, column, id_column, patient_column, language))
     elif path.suffix.lower() in (".jsonl", ".ndjson"):
@@ -59,7 +60,7 @@ def read(
     elif path.suffix.lower() == ".json":
         table = Table({"0": said(read_json(Reading, path))}, {})
     else:
-        table = Table({"0": Said(_text(path), None, language)}, {})
+        table = Table({"0": Said(_report(path), None, language)}, {})
     if path.suffix.lower() != ".csv" and (unused := [k for k, v in named.items() if v is not None]):
         raise BadInput(f"{path} is no CSV and has no {unused[0].replace('_', ' ')}")
     if not table.reports:
@@ -83,15 +84,28 @@ def _table(path: Path, rows: Iterator[Row]) -> Table:
     return Table(reports, patients)
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path} is larger than {MAX_BYTES // 2**20} MiB")
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror})", "reports") from None
+
+
+def _report(path: Path) -> str:
+    """One report; an empty file is one that says nothing, as a model may."""
+    data = _bytes(path)
+    return text.read_text(data, str(path)) if data.strip() else ""
+
+
+def _text(path: Path) -> str:
+    data = _bytes(path)
+    encoding, _ = text.encoding_of([data], str(path))
+    try:
+        return data.decode(encoding, "replace" if encoding.startswith("cp") else "strict")
     except UnicodeDecodeError:
-        raise BadInput(f"{path} is not UTF-8 text") from None
+        raise BadInput(f"{path} is not text: broken {encoding}") from None
 
 
 def _csv(
@@ -101,14 +115,18 @@ def _csv(
     try:
         table = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
         names = list(table.fieldnames or ())
-        text = _column(path, names, column, ("text", "report"), "--column")
+        cell = _column(path, names, column, ("text", "report"), "--column")
         key = _column(path, names, id_column, ("id", ""), "--id")
         patient = _column(path, names, patient_column, ("patient", ""), "--patient")
         for number, row in enumerate(table):
             who = row[patient] if patient else None
-            yield (row[key] or "") if key else str(number), who, Said(row[text] or "", None, language)
+            yield (row[key] or "") if key else str(number), who, Said(_cell(row[cell]), None, language)
     except csv.Error as error:
         raise BadInput(f"{path} is not a CSV ({error})") from None
+
+
+def _cell(source: str | None) -> str:
+    return text.from_text(source or "").text
 
 
 def _column(path: Path, names: Sequence[str], wanted: str | None, usual: Sequence[str], flag: str) -> str:
@@ -134,9 +152,9 @@ def _json_lines(path: Path, language: str | None) -> Iterator[Row]:
             raise BadInput(f"{where} is not JSON ({error})") from None
         if not isinstance(row, dict) or not ({"text", "findings"} & set(row)):
             raise BadInput(f"{where} has neither text nor findings", '{"id": ..., "text": ...}')
-        text, findings = row.get("text"), row.get("findings")
-        if text is not None and not isinstance(text, str):
-            raise BadInput(f"{where}: text is a {type(text).__name__}", "a string")
+        said_text, findings = row.get("text"), row.get("findings")
+        if said_text is not None and not isinstance(said_text, str):
+            raise BadInput(f"{where}: text is a {type(said_text).__name__}", "a string")
         given = None
         if findings is not None:
             if not isinstance(findings, list):
@@ -144,4 +162,8 @@ def _json_lines(path: Path, language: str | None) -> Iterator[Row]:
             given = tuple(from_json(Finding, f, f"{where}: findings[{i}]") for i, f in enumerate(findings))
         key = str(row.get("id", row.get("row", number)))
         patient = row.get("patient")
-        yield key, None if patient is None else str(patient), Said(text, given, language)
+        yield (
+            key,
+            None if patient is None else str(patient),
+            Said(None if said_text is None else _cell(said_text), given, language),
+        )

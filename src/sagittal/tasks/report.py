@@ -27,6 +27,8 @@ from sagittal.zoo.capability import Writes
 
 WORDED = ("findings", "impression")
 """Sections a language model may word; the others are data and stay as they are."""
+MARK = "- "
+"""What the style "bullet" puts before a sentence."""
 NOTHING = "there is nothing that a language model may word"
 
 Context = Mapping[str, str | Sequence[str]]
@@ -239,36 +241,40 @@ def reword(
     *,
     language: str = "en",
     audience: str = "radiologist",
+    style: str = "narrative",
     preview: bool = False,
     known: Known | None = None,
 ) -> tuple[Report, tuple[Written, ...]]:
     """A reading's report for a reader with findings and impression in a model's words.
 
-    Every sentence names the findings it states, and the limitations (a patient's last section) say who
+    Every sentence names the findings it states, and the limitations (or the last section) say who
     worded it. A sentence that cannot be read again (a measured line, "the model states no finding")
-    stays as it is.
+    stays as it is, and so do headings inside a section.
 
     Raises:
         BadInput, Refused: as `report.render`, before anything is sent.
     """
-    report = render(reading, language=language, audience=audience, preview=preview)
+    report = render(reading, language=language, audience=audience, style=style, preview=preview)
     known = known or known_of(reading)
     job = _Job("polish", writer, language, known, {})
     texts: list[Written] = []
     sections: list[Section] = []
     for section in report.sections:
         if section.name in WORDED:
+            plain = [replace(s, text=s.text.removeprefix(MARK)) for s in section.sentences]
             if audience == "patient":
-                text = _simplified(section.sentences, reading, writer, language, known)
+                text = _simplified(plain, reading, writer, language, known)
             else:
-                text = job.written(job.statements(section.sentences))
-            text = replace(text, section=section.name)
-            section = replace(section, sentences=text.sentences)
+                text = job.written(job.statements(plain))
+            listed = style == "bullet"
+            told = tuple(replace(s, text=MARK + s.text) if listed else s for s in text.sentences)
+            text = replace(text, section=section.name, sentences=told)
+            section = replace(section, sentences=told)
             texts.append(text)
         sections.append(section)
-    last = "about" if audience == "patient" else "limitations"
-    disclosed = tuple(_disclosed(s, texts, language) if s.name == last else s for s in sections)
-    return replace(report, sections=disclosed), tuple(texts)
+    usual = [i for i, s in enumerate(sections) if s.name in ("limitations", "about")] or [len(sections) - 1]
+    sections[usual[-1]] = _disclosed(sections[usual[-1]], texts, language)
+    return replace(report, sections=tuple(sections)), tuple(texts)
 
 
 def _disclosed(section: Section, texts: Sequence[Written], language: str) -> Section:

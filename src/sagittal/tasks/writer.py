@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from sagittal.report.reading import ModelUse, Reading
 from sagittal.study.study import Study
@@ -162,12 +161,11 @@ def _masked(
     parts: Mapping[str, str | Sequence[str]], known: Known
 ) -> tuple[dict[str, str | list[str]], Callable[[str], str]]:
     """The parts with surrogates, and what puts the originals back; all texts share one set of them."""
-    try:
-        from sagittal.privacy.text import deidentify_text
-    except ImportError:
-        raise _Unmasked("text cannot be de-identified on this installation") from None
+    # Its word lists are read only where something is to leave.
+    from sagittal.privacy.text import deidentify_text
+
     texts = [text for v in parts.values() for text in ([v] if isinstance(v, str) else v)]
-    masked: Any = deidentify_text(
+    masked = deidentify_text(
         _SEAM.join(texts), names=known.names, dates=known.dates, identifiers=known.identifiers
     )
     rest = iter(masked.text.split(_SEAM))

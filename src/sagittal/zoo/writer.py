@@ -23,11 +23,13 @@ from sagittal.zoo.endpoint import endpoint
 CONTEXT_TOKENS = 4096
 """Prompt and answer together; a reading's findings take a few hundred."""
 MAX_TOKENS = 512
+"""Longest answer. Other words for a text are about as long as the text, at three characters a token and
+more; a small model that does not stop would otherwise go on to the limit every time."""
 MAX_SECONDS = 120.0
 
 Chat = list[dict[str, str]]
-Generate = Callable[[Chat, bool], tuple[str, bool]]
-"""(messages, json) -> (text, whether it was cut)."""
+Generate = Callable[[Chat, bool, int], tuple[str, bool]]
+"""(messages, json, most tokens) -> (text, whether it was cut)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class LocalWriter:
         """
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         try:
-            text, cut = self.generate(messages, json)
+            most = MAX_TOKENS if json else min(MAX_TOKENS, 64 + len(user) // 3)
+            text, cut = self.generate(messages, json, most)
         except (ValueError, RuntimeError) as error:
             raise Unanswered(f"{self.name} did not answer ({type(error).__name__})") from None
         if not text.strip():
@@ -100,16 +103,14 @@ def _llama(path: Path) -> Generate:
 
     chats = bool(model.metadata.get("tokenizer.chat_template"))
 
-    def generate(messages: Chat, json: bool) -> tuple[str, bool]:
+    def generate(messages: Chat, json: bool, most: int) -> tuple[str, bool]:
         model.reset()
         if not chats:
-            said = model.create_completion(_paragraphs(messages), max_tokens=MAX_TOKENS, temperature=0.0)
+            said = model.create_completion(_paragraphs(messages), max_tokens=most, temperature=0.0)
             choice = said["choices"][0]
             return choice["text"], choice["finish_reason"] == "length"
         form = {"type": "json_object"} if json else None
-        said = model.create_chat_completion(
-            messages, max_tokens=MAX_TOKENS, temperature=0.0, response_format=form
-        )
+        said = model.create_chat_completion(messages, max_tokens=most, temperature=0.0, response_format=form)
         choice = said["choices"][0]
         return choice["message"]["content"] or "", choice["finish_reason"] == "length"
 
@@ -128,14 +129,14 @@ def _transformers(folder: Path, **options: Any) -> Generate:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{folder} cannot be loaded as a language model ({first})") from None
 
-    def generate(messages: Chat, json: bool) -> tuple[str, bool]:
+    def generate(messages: Chat, json: bool, most: int) -> tuple[str, bool]:
         text = _prompt(tokenizer, messages)
         ids = tokenizer(text, return_tensors="pt", add_special_tokens=tokenizer.chat_template is None)
-        if ids["input_ids"].shape[1] + MAX_TOKENS > CONTEXT_TOKENS:
+        if ids["input_ids"].shape[1] + most > CONTEXT_TOKENS:
             raise ValueError("the prompt is too long")
-        out = model.generate(**ids, max_new_tokens=MAX_TOKENS, do_sample=False, max_time=MAX_SECONDS)
+        out = model.generate(**ids, max_new_tokens=most, do_sample=False, max_time=MAX_SECONDS)
         new = out[0, ids["input_ids"].shape[1] :]
-        return tokenizer.decode(new, skip_special_tokens=True), len(new) >= MAX_TOKENS
+        return tokenizer.decode(new, skip_special_tokens=True), len(new) >= most
 
     return generate
 
