@@ -6,14 +6,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sagittal.privacy.found import Found
-from sagittal.privacy.words import clinical, common, eponyms, fold, spelt_out
+from sagittal.privacy.words import common, eponyms, fold, spelt_out
 
 # Marks and invisible characters inside a word must not hide it.
 _INSIDE = r"[\u0300-\u036f\u00ad\u200b-\u200d\u2060\ufeff]"
 WORD = re.compile(rf"[^\W\d_](?:[^\W\d_]|{_INSIDE})*+")
 _GAP = re.compile(r"[ \t,.'’^_\-\u2010-\u2015=]{1,3}|[ ,]{0,2}\n ?")
+_OTHER_HALF = re.compile(r"-(?=[^\W\d_a-z])[^\W\d_]{2,40}+")
 _INITIAL = re.compile(r"[^\W\d_](?![\w/])")
 _SPACE = re.compile(r"\s{1,3}")
 _EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
@@ -58,6 +60,8 @@ class _Person:
     words: frozenset[str]
     initials: frozenset[str]
     particles: frozenset[str]
+    led: dict[str, int]
+    """Words that particles lead, and how many: "Heide" of "von der Heide", 2."""
 
 
 @dataclass
@@ -77,6 +81,11 @@ def _parts(name: str) -> list[str]:
     return found
 
 
+def _leading(words: Sequence[str]) -> int:
+    """How many particles a component begins with."""
+    return next((i for i, word in enumerate(words) if word not in PARTICLES), len(words))
+
+
 def _index(names: Sequence[str]) -> _Index:
     index = _Index()
     for number, name in enumerate(names):
@@ -90,7 +99,8 @@ def _index(names: Sequence[str]) -> _Index:
         whole |= {a + b for a in ends for b in ends if a is not b and len(a + b) >= _LONG}
         initials = frozenset(w[0] for part in tokens for w in part if w and w not in HONORIFICS)
         particles = frozenset(w for part in tokens for w in part if w in PARTICLES)
-        person = _Person(f"name {number}", frozenset(words | whole), initials, particles)
+        led = {part[n]: n for part in tokens if 0 < (n := _leading(part)) < len(part)}
+        person = _Person(f"name {number}", frozenset(words | whole), initials, particles, led)
         for word in person.words:
             index.persons[word].append(person)
         for part in parts:
@@ -147,10 +157,13 @@ def _around(text: str, words: list[re.Match[str]], i: int, person: _Person, lang
             return True
     if capital and _POSSESSIVE.match(text, this.end()):
         return True
-    if i == 0:
+    first = i
+    while first > 0 and fold(words[first - 1][0]) in person.particles:
+        first -= 1
+    if first == 0:
         return False
-    before = words[i - 1]
-    gap, said = text[before.end() : this.start()], fold(before[0])
+    before = words[first - 1]
+    gap, said = text[before.end() : words[first].start()], fold(before[0])
     if said in HONORIFICS and re.fullmatch(r"\.?\s{0,2}", gap) and (capital or len(said) > 1):
         return True
     if capital and said in _LABELLED and re.fullmatch(r"\s{0,2}[:#]?\s{0,3}", gap):
@@ -162,12 +175,12 @@ def _around(text: str, words: list[re.Match[str]], i: int, person: _Person, lang
     return title and language != "de" and before[0].islower() and _SPACE.fullmatch(gap) is not None
 
 
-def _short_form(words: list[re.Match[str]], i: int) -> bool:
+def _short_form(words: list[re.Match[str]], i: int, index: _Index) -> bool:
     """Whether two capitals are an abbreviation ("NG tube" of a Ms Ng), not a name among capitals."""
+    raw = words[i][0]
     near = (words[j][0] for j in (i - 1, i + 1) if 0 <= j < len(words))
-    return (
-        len(words[i][0]) == 2 and words[i][0].isupper() and not any(w.isupper() for w in near if len(w) > 2)
-    )
+    shouted = any(w.isupper() and (len(w) > 2 or fold(w) in index.persons) for w in near)
+    return len(raw) == 2 and raw.isupper() and not shouted
 
 
 def _is_thing(text: str, words: list[re.Match[str]], i: int) -> bool:
@@ -214,9 +227,10 @@ def known_names(text: str, names: Sequence[str], language: str = "") -> Iterator
         raw, token = match[0], None
         folded = fold(raw)
         whose = _lookup(raw, index, language)
-        if whose is not None and not _is_thing(text, words, i) and not _short_form(words, i):
+        if whose is not None and not _is_thing(text, words, i):
             sure = _always(raw, folded) or _around(text, words, i, whose, language)
-            token = _Token(match.start(), match.end(), folded, whose, sure)
+            if sure or not _short_form(words, i, index):
+                token = _Token(match.start(), match.end(), folded, whose, sure)
         elif folded in small and (len(folded) > 1 or _INITIAL.match(text, match.start())):
             token = _Token(match.start(), match.end(), folded, None, False)
         tokens.append(token)
@@ -249,21 +263,25 @@ def _persons(text: str, run: list[_Token]) -> Iterator[Found]:
     named = [i for i, t in enumerate(run) if t.person is not None]
     if not named:
         return
-    capitals = any(text[run[i].start].isupper() for i in named)
-    words = {run[i].word for i in named}
-    several = len(words) > 1 and (capitals or not words <= clinical())
-    if not any(run[i].sure for i in named) and not several:
+    parts = {(p.key, run[i].word) for i in named if (p := run[i].person) is not None}
+    several = len(parts) > len({key for key, _ in parts})
+    if not several and not any(run[i].sure for i in named):
         return
     first, last = named[0], named[-1]
+    owner = run[first].person
     # Particles and initials before the name belong to it, and initials after it.
-    while first > 0 and (len(run[first - 1].word) > 1 or _beside(text, run[first - 1], run[first])):
+    led = 0 if owner is None else owner.led.get(run[first].word, 0)
+    while first > 0 and led > 0 and len(run[first - 1].word) > 1:
+        first, led = first - 1, led - 1
+    while first > 0 and len(run[first - 1].word) == 1 and _beside(text, run[first - 1], run[first]):
         first -= 1
     while last + 1 < len(run) and len(run[last + 1].word) == 1 and _beside(text, run[last], run[last + 1]):
         last += 1
     start, end = run[first].start, run[last].end
     if len(run[last].word) == 1 and text[end : end + 1] == ".":
         end += 1
-    owner = run[named[0]].person
+    elif (other := _OTHER_HALF.match(text, end)) is not None:
+        end = other.end()
     yield Found(start, end, "NAME", owner.key if owner is not None else "name")
 
 

@@ -59,7 +59,7 @@ _SHAPES: tuple[re.Pattern[str], ...] = tuple(
     )
 )
 _TELEPHONE_WORD = (
-    r"(?:tele?(?:ph?ones?|fono|fon)?|telefax|tél(?:éphone|écopie)?|fax|phone|ph|mobile?|mobil(?:telefon)?|handy|portable|cell(?:ulare|ulair)?|"
+    r"(?:tel[eé]?(?:ph?ones?|fono|fon)?|telefax|tél(?:éphone|écopie)?|fax|phone|ph|mobile?|mobil(?:telefon)?|handy|portable|cell(?:ulare|ulair)?|"
     r"móvil|movil|pager|beeper|bleep|ext(?:ension)?|durchwahl|dw|poste|int(?:erno)?|dahili|gsm|cep|rückruf|call(?:ed)?\s+(?:back\s+)?(?:at|on)|at)"
 )
 _LABELLED_TELEPHONE = re.compile(

@@ -24,7 +24,8 @@ _TOKEN = re.compile(r"\[[^\[\]\n]{1,80}\]")
 _KINDS = "|".join(KINDS)
 _LIKE_OURS = re.compile(rf"(?<![A-Za-z])(?:{_KINDS})[\s_-]{{0,2}}(\d{{1,6}})", re.IGNORECASE)
 # As a model may write a surrogate back: without brackets, in another case, spaced or escaped.
-_ALTERED = rf"\\?[\[【⟦]?\s{{0,2}}(?<![A-Za-z])(?P<kind>{_KINDS})[\s_-]{{0,2}}(?P<number>\d{{1,7}}[a-z]{{0,3}})(?![\w])\s{{0,2}}(?:\\?[\]】⟧])?"  # noqa: E501
+_CORE = rf"(?:{_KINDS})[\s_-]{{0,2}}\d{{1,7}}[a-z]{{0,3}}"
+_ALTERED = rf"\\?[\[【⟦]\s{{0,2}}{_CORE}\s{{0,2}}\\?[\]】⟧]|(?<![A-Za-z\[]){_CORE}(?!\w)"
 
 
 @dataclass(frozen=True)
