@@ -18,7 +18,7 @@ from sagittal.report.finding import (
 from sagittal.report.labels import LABEL_SETS, labels, names, text_labels
 from sagittal.report.language import language
 from sagittal.report.parse import parse, parse_document
-from sagittal.report.segment import clauses, sentences
+from sagittal.report.segment import clauses, sentences, undictated
 
 R, L, B = Laterality.RIGHT, Laterality.LEFT, Laterality.BILATERAL
 
@@ -44,7 +44,7 @@ def brief(finding: Finding) -> tuple[str, str]:
         ("Pneumothorax is no longer seen.", "-pneumothorax"),
         ("Opacity may represent pneumonia or atelectasis.", "+opacity ?pneumonia ?atelectasis"),
         ("Pneumonia cannot be excluded.", "?pneumonia"),
-        ("This may be heart failure, infection, or pneumonitis.", "?heart_failure ?pneumonia"),
+        ("This may be heart failure, infection, or pneumonitis.", "?heart_failure ?pneumonia ?pneumonia"),
         ("No consolidation to suggest pneumonia.", "-consolidation -pneumonia"),
         ("Consolidation (pneumonia?).", "+consolidation ?pneumonia"),
         ("Effusion without pneumothorax.", "+pleural_effusion -pneumothorax"),
@@ -82,6 +82,12 @@ def brief(finding: Finding) -> tuple[str, str]:
         ("CT in 3 months is recommended to document resolution of the nodule.", "+nodule"),
         ("Soft tissue edema in the left ankle.", "+soft_tissue_swelling"),
         ("ADDENDUM: There is a rib fracture.", "+rib_fracture"),
+        ("Opacity possibly due to atelectasis or pneumonia.", "+opacity ?atelectasis ?pneumonia"),
+        ("No effusion due to heart failure.", "-pleural_effusion +heart_failure"),
+        ("This limits the evaluation of the presence of pneumothoraces.", "/pneumothorax"),
+        ("Evidence of prior granulomatous disease.", "+granuloma"),
+        ("Slightly tortuous calcified aorta.", "+tortuous_aorta +arterial_wall_calcification"),
+        ("A healed fracture should not be mistaken for a nodule.", "+healed_fracture -nodule"),
         ("Opacities thought to be compatible with infiltration were not observed.", "-opacity -opacity"),
     ],
 )
@@ -206,6 +212,45 @@ def test_a_bullet_begins_a_sentence() -> None:
         ("pleural_effusion", "absent"),
         ("nodule", "present"),
         ("cardiomegaly", "present"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("plueral effusion", ["pleural_effusion"]),
+        ("Plural effusion.", ["pleural_effusion"]),
+        (
+            "Small pnuemothorax, atelectesis and consoldation.",
+            ["pneumothorax", "atelectasis", "consolidation"],
+        ),
+        ("Cardiomegally with effussion.", ["cardiomegaly", "pleural_effusion"]),
+        # Right words one letter away are not slips.
+        ("Confusion. Thoracotomy. Both hemithoraces are symmetric.", []),
+    ],
+)
+def test_slips_of_the_pen(text: str, wanted: list[str]) -> None:
+    assert [f.observation.key for f in parse(text, "en")] == wanted
+
+
+def test_dictated_marks() -> None:
+    text = "no effusion period heart size normal period new paragraph nodule comma no mass period"
+    assert [brief(f) for f in parse(text)] == [
+        ("pleural_effusion", "absent"),
+        ("cardiomegaly", "absent"),
+        ("nodule", "present"),
+        ("mass", "absent"),
+    ]
+    assert undictated("Seen over the period. A period of rest.", language()).count("period") == 2
+    assert len(undictated(text, language())) == len(text)
+
+
+def test_an_indication_without_a_heading_after_it_is_one_paragraph() -> None:
+    text = "FINAL REPORT\nHISTORY: Pneumonia.\n \n There is no evident pneumothorax. Nodule."
+    assert [brief(f) for f in parse(text)] == [
+        ("pneumonia", "uncertain"),
+        ("pneumothorax", "absent"),
+        ("nodule", "present"),
     ]
 
 

@@ -50,6 +50,7 @@ class Cues:
     negation_pseudo: re.Pattern[str]
     negation_after: re.Pattern[str]
     negation_end: re.Pattern[str]
+    cause: re.Pattern[str]
     negation_inside: re.Pattern[str]
     absence: re.Pattern[str]
     finite: re.Pattern[str]
@@ -150,7 +151,7 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
         },
         **{
             name: write.whole(cues.get(name, ()))
-            for name in ("negation_near", "negation_pseudo", "done", "formerly", "placed")
+            for name in ("cause", "negation_near", "negation_pseudo", "done", "formerly", "placed")
         },
         with_=write.whole(cues["with"]),
         coordinated=re.compile(rf"^\s*(?:,\s*)?{write.any(cues['coordinated'])}(?!\w)", ignored),

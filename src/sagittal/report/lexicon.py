@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from sagittal.report.cues import Cues
 from sagittal.report.finding import Laterality
 from sagittal.report.language import Language
 from sagittal.report.literals import compiled, may_match
+from sagittal.report.slips import mender
 from sagittal.report.stated import DESCRIBED
 from sagittal.report.vocabulary import observation, regions, root
 
@@ -108,9 +109,24 @@ def _site_table(language: Language) -> _Table:
 
 
 def tokens(text: str, start: int, end: int, language: Language) -> list[tuple[str, int, int]]:
-    """Normal form, start and end of each word."""
-    norm = language.norm
-    return [(norm(m[0]), m.start(), m.end()) for m in _WORD.finditer(text, start, end)]
+    """Normal form, start and end of each word; a slip of the pen is read as what it was meant for."""
+    read = _reader(language)
+    return [(read(m[0]), m.start(), m.end()) for m in _WORD.finditer(text, start, end)]
+
+
+@cache
+def _reader(language: Language) -> Callable[[str], str]:
+    tables = (_observation_table(language), _site_table(language))
+    words = {word for table in tables for _, phrases in table.values() for each in phrases for word in each}
+    right = frozenset(map(language.norm, language.file["text"].get("right", ())))
+    norm, mend = language.norm, mender(words)
+
+    @lru_cache(maxsize=65536)
+    def read(word: str) -> str:
+        form = norm(word)
+        return form if form in right else mend(form) or form
+
+    return read
 
 
 def _phrase(text: str, words: Sequence[tuple[str, int, int]], i: int, table: _Table) -> _Phrase | None:

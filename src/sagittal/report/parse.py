@@ -22,7 +22,7 @@ from sagittal.report.lexicon import Hit, elected, find_observations, tokens
 from sagittal.report.names import DEFAULT
 from sagittal.report.report import Report, Sentence
 from sagittal.report.scope import Said, assertion
-from sagittal.report.segment import Piece, clauses, sentences
+from sagittal.report.segment import Piece, clauses, sentences, undictated
 from sagittal.report.sentence import Words, findings, heard
 from sagittal.report.stated import settled
 
@@ -57,6 +57,7 @@ def parse_document(text: str, language: str | None = None) -> Parsed:
         BadInput: a language that is not there.
     """
     spoken = _language(language or detect(text))
+    text = undictated(text, spoken)
     pieces = [piece for piece in sentences(text, spoken) if piece.section not in SILENT]
     said = [text[piece.start : piece.end] for piece in pieces]
     whole = [heard(each, piece.section, spoken) for each, piece in zip(said, pieces, strict=True)]
@@ -89,6 +90,7 @@ def presence(text: str, span: tuple[int, int], language: str | None = None) -> S
     if not 0 <= start < end <= len(text):
         raise BadInput(f"span {span} in a text of {len(text)} characters", "0 <= start < end <= its length")
     spoken = _language(language or detect(text))
+    text = undictated(text, spoken)
     sentence = next((s for s in sentences(text, spoken) if s.end > start), Piece(start, end, ""))
     origin = min(sentence.start, start)
     start, end = start - origin, end - origin

@@ -65,7 +65,7 @@ def _negated(clause: Clause, hit: Hit) -> re.Match[str] | None:
             return match
     for match in clause.leading(cues.negation_before, hit.start):
         gap = clause.text[match.end() : hit.start]
-        if cues.negation_end.search(gap) or _pseudo(clause, match):
+        if cues.negation_end.search(gap) or cues.cause.search(gap) or _pseudo(clause, match):
             continue
         comma = gap.rfind(",")
         if comma >= 0:

@@ -9,6 +9,7 @@ from functools import cache
 
 from sagittal.report.cues import spelled
 from sagittal.report.language import Language, plain
+from sagittal.report.literals import compiled, may_match
 from sagittal.report.names import DEFAULT, document
 
 MAX_SENTENCE = 2000
@@ -57,6 +58,40 @@ def _cuts(language: Language) -> _Cuts:
     )
 
 
+@cache
+def _dictated(language: Language) -> tuple[re.Pattern[str], dict[str, str]]:
+    """The pattern of punctuation marks that are written out, and the mark of each word."""
+    marks = language.file["segment"].get("dictated", {})
+    words = {word: mark for mark, all_ in marks.items() for word in all_}
+    not_after = "".join(rf"(?<!\b{word} )" for word in language.file["segment"].get("not_dictated", ()))
+    named = "|".join(spelled(word) for word in words) or "(?!)"
+    return compiled(rf"(?<=[ \t]){not_after}(?:{named})(?=[\s.,;]|$)(?! of\b)"), words
+
+
+def undictated(text: str, language: Language) -> str:
+    """The text with marks in place of their names ("no effusion period"), every place kept.
+
+    One such word in a text may be meant as it stands ("follow-up period"), unless it ends the text or a
+    capital follows; two or more are dictation.
+    """
+    pattern, words = _dictated(language)
+    if not may_match(pattern, text.lower()):
+        return text
+    found = list(pattern.finditer(text))
+    pieces, at = [], 0
+    for match in found:
+        rest = text[match.end() : match.end() + 20].lstrip(" .,;")
+        if len(found) > 1 or not rest or rest[0].isupper() or rest[0] == "\n":
+            start = match.start()
+            while start > at and text[start - 1] in " \t":
+                start -= 1
+            # The mark stands at the word before it.
+            mark = words[" ".join(match[0].lower().split())]
+            pieces += [text[at:start], mark.ljust(match.end() - start)]
+            at = match.end()
+    return "".join([*pieces, text[at:]])
+
+
 @dataclass(frozen=True)
 class Piece:
     """Text from ``start`` to ``end`` (exclusive), in ``section`` ("" before the first heading)."""
@@ -66,17 +101,20 @@ class Piece:
     section: str
 
 
+_PARAGRAPH = re.compile(r"(?<=\S)\s*?\n[ \t]*\n")
 _BODY = ("findings", "impression")
 _BRIEF = ("comparison", "technique")
 
 
 def _sections(text: str, cuts: _Cuts) -> Iterator[Piece]:
-    """Sections; one that opens with a remark on comparison or technique and has no heading for its
-    findings is a remark of one sentence and then the findings."""
+    """Sections. Where findings have no heading, a remark on comparison or technique is one sentence and
+    an indication one paragraph, and then the findings begin."""
     parts = list(_headed(text, cuts))
+    ends = {"indication": _PARAGRAPH, **dict.fromkeys(_BRIEF, _STOP)}
     bare = all(part.section not in _BODY for part in parts)
     for part in parts:
-        stop = _STOP.search(text, part.start, part.end) if bare and part.section in _BRIEF else None
+        end = ends.get(part.section) if bare else None
+        stop = end.search(text, part.start, part.end) if end is not None else None
         if stop is None:
             yield part
         else:
