@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 from pydicom.sr import _concepts_dict
 
 from sagittal.report.code import PRIVATE_SCHEME, Concept
 from sagittal.report.finding import Kind
+from sagittal.report.language import language
 from sagittal.report.names import DEFAULT, document, languages, names, site_names
-from sagittal.report.vocabulary import EXAMS, concept, observation, observations, site, sites, within
+from sagittal.report.vocabulary import (
+    EXAMS,
+    concept,
+    observation,
+    observations,
+    regions,
+    root,
+    site,
+    sites,
+    within,
+)
 
-OPTIONAL = {"done", "placed", "negation_near", "negation_pseudo", "formerly"}
+OPTIONAL = {
+    "done",
+    "placed",
+    "negation_near",
+    "negation_pseudo",
+    "formerly",
+    "right",
+    "dictated",
+    "not_dictated",
+}
 """Cues that a language may do without."""
 
-SHARED = (
-    {"pneumothorax", "pleural_effusion"},
-    {"mass", "intra_axial_mass"},
-    {"consolidation", "pneumonia"},
-)
-"""Pairs that one word may mean: both at once, or one by the region of the body."""
+TWO_AT_ONCE = {"hydropneumothorax", "seropneumothorax", "pneumonic consolidation"}
+"""Words that name two things that are both there."""
+BY_REGION = {"edema", "hematoma", "hernia", "herniation", "parenchymal mass"}
+"""Words that name one thing or another, by the region of the body that the report is about."""
+REGIONS = {
+    "abdomen",
+    "body",
+    "breast",
+    "chest",
+    "head",
+    "lower_limb",
+    "neck",
+    "pelvis",
+    "spine",
+    "upper_limb",
+}
 
 GIVEN = {
     "nodule": "SCT 27925004",
@@ -133,16 +165,37 @@ def test_codes_and_keys_are_unique() -> None:
     assert len({s.key for s in sites()}) == len(sites())
 
 
-def test_a_word_means_one_observation() -> None:
-    owner: dict[str, str] = {}
-    for entry in observations():
-        name = entry.name()
-        words = {name.term, name.plural, *name.synonyms, *name.abbreviations} - {None}
-        for word in words:
-            known = owner.setdefault(str(word), entry.key)
-            pair = {known, entry.key}
-            shared = pair in SHARED
-            assert known == entry.key or shared, f"{word!r} means {known} and {entry.key}"
+@pytest.mark.parametrize("code", languages())
+def test_a_word_means_one_observation(code: str) -> None:
+    spoken = language(code)
+    owners: dict[str, set[str]] = defaultdict(set)
+    for key, name in spoken.names.items():
+        for word in {name.term, name.plural, *name.synonyms, *name.forms.values()} - {None}:
+            owners[" ".join(map(spoken.norm, re.findall(r"\w+", str(word))))].add(key)
+        for short in name.abbreviations:
+            owners[short].add(key)
+    shared = {word for word, keys in owners.items() if len(keys) > 1}
+    assert shared <= TWO_AT_ONCE | BY_REGION, {word: owners[word] for word in shared}
+
+
+def test_a_shared_word_is_told_apart_by_region() -> None:
+    """Each of its meanings but the first has a region of its own."""
+    spoken = language()
+    for word in BY_REGION & spoken.weak:
+        keys = [k for k, n in spoken.names.items() if word in {spoken.norm(s) for s in n.synonyms}]
+        assert len(keys) > 1
+        for i, key in enumerate(keys[1:], start=1):
+            assert regions(key) - frozenset().union(*map(regions, keys[:i])), f"{word}: {key}"
+
+
+@pytest.mark.parametrize("code", languages())
+def test_a_word_means_one_place(code: str) -> None:
+    spoken = language(code)
+    owners: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for key, place in spoken.sites.items():
+        for word in {place.term, place.plural, *place.synonyms} - {None}:
+            owners[tuple(map(spoken.norm, re.findall(r"\w+", str(word))))].add(key)
+    assert not {word: keys for word, keys in owners.items() if len(keys) > 1}
 
 
 def test_references_inside_the_vocabulary_resolve() -> None:
@@ -151,14 +204,51 @@ def test_references_inside_the_vocabulary_resolve() -> None:
         assert all(observation(key).kind is Kind.OBSERVATION for key in entry.support)
         assert bool(entry.support) == (entry.kind is Kind.INFERENCE)
         assert entry.actionable in (None, 1, 2, 3)
-        for pattern in entry.name().patterns:
-            re.compile(pattern)
+        assert set(entry.exams) <= set(EXAMS) and len(set(entry.exams)) == len(entry.exams)
+        assert entry.sex in (None, "F", "M") and entry.laterality in ("sided", "midline", "none")
+        assert all(observation(key) is not entry for key in entry.overrides)
+        assert not entry.overrides or entry.name().patterns
     for place in sites():
         assert place.part_of is None or site(place.part_of)
 
 
-def test_part_of() -> None:
+def test_places_form_a_tree_below_few_regions() -> None:
+    for place in sites():
+        path = [place.key]
+        while (outer := site(path[-1]).part_of) is not None:
+            assert outer not in path, path
+            path.append(outer)
+        assert place.implies is None or place.paired
+    assert {root(place.key) for place in sites()} <= REGIONS
     assert within("lingula", "lung") and within("rib", "chest") and not within("rib", "lung")
+
+
+def test_what_one_sex_has_is_not_looked_for_in_the_other() -> None:
+    only = {"F": ("uterus", "ovary"), "M": ("prostate", "testis")}
+    for entry in observations():
+        for sex, places in only.items():
+            if all(any(within(key, place) for place in places) for key in entry.sites):
+                assert entry.sex == sex, entry.key
+
+
+def test_mesh_headings_are_those_of_the_reports(shared_data: Path) -> None:
+    """A heading, or a heading with one of its qualifiers; those used ten times or more are covered."""
+    headings: Counter[str] = Counter()
+    qualified: set[str] = set()
+    with (shared_data / "openi_reports/indiana_reports.csv").open(encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            for term in row["MeSH"].split(";"):
+                heading, *qualifiers = (part.strip() for part in term.split("/"))
+                headings[heading] += 1
+                qualified |= {f"{heading}/{qualifier}" for qualifier in qualifiers}
+    used = {heading for entry in observations() for heading in entry.mesh}
+    assert used <= headings.keys() | qualified, used - headings.keys() - qualified
+    covered = {heading.partition("/")[0] for heading in used}
+    frequent = {heading for heading, count in headings.items() if count >= 10}
+    assert frequent - covered == {
+        *("normal", "No Indexing", "Technical Quality of Image Unsatisfactory"),  # no findings
+        *("Deformity", "Lucency", "Heart", "Epicardial Fat"),  # too general, or of no consequence
+    }
 
 
 def test_label_sets_are_covered() -> None:
