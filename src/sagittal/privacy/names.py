@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from sagittal.privacy.found import Found
 from sagittal.privacy.words import common, eponyms, fold, spelt_out
