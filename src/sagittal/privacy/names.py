@@ -163,6 +163,9 @@ def _around(text: str, words: list[re.Match[str]], i: int, person: _Person, lang
         return False
     before = words[first - 1]
     gap, said = text[before.end() : words[first].start()], fold(before[0])
+    if said in ("ra", "na", "ssa") and first > 1 and text[before.start() - 1] == ".":
+        # "Sig.ra", "Dott.ssa"
+        said = fold(words[first - 2][0])
     if said in HONORIFICS and re.fullmatch(r"\.?\s{0,2}", gap) and (capital or len(said) > 1):
         return True
     if capital and said in _LABELLED and re.fullmatch(r"\s{0,2}[:#]?\s{0,3}", gap):
@@ -230,11 +233,19 @@ def known_names(text: str, names: Sequence[str], language: str = "") -> Iterator
             sure = _always(raw, folded) or _around(text, words, i, whose, language)
             if sure or not _short_form(words, i, index):
                 token = _Token(match.start(), match.end(), folded, whose, sure)
-        elif folded in small and (len(folded) > 1 or _INITIAL.match(text, match.start())):
+        elif folded in small and (len(folded) > 1 or _is_initial(text, match)):
             token = _Token(match.start(), match.end(), folded, None, False)
         tokens.append(token)
     for run in _runs(text, tokens):
         yield from _persons(text, run)
+
+
+def _is_initial(text: str, match: re.Match[str]) -> bool:
+    """Whether a letter alone may be a name's: "J", "j.", not the "s" of a possessive."""
+    small = match[0].islower() and (
+        text[match.end() : match.end() + 1] != "." or text[match.start() - 1] in "'’"
+    )
+    return not small and _INITIAL.match(text, match.start()) is not None
 
 
 def _runs(text: str, tokens: list[_Token | None]) -> Iterator[list[_Token]]:
