@@ -85,6 +85,8 @@ def brief(finding: Finding) -> tuple[str, str]:
         ("Opacity possibly due to atelectasis or pneumonia.", "+opacity ?atelectasis ?pneumonia"),
         ("No effusion due to heart failure.", "-pleural_effusion +heart_failure"),
         ("This limits the evaluation of the presence of pneumothoraces.", "/pneumothorax"),
+        ("An orogastric tube enters the abdomen, its full course not visualized.", "+feeding_tube"),
+        ("Status post sternotomy with stable cardiac enlargement.", "+sternal_wires +cardiomegaly"),
         ("Evidence of prior granulomatous disease.", "+granuloma"),
         ("Slightly tortuous calcified aorta.", "+tortuous_aorta +arterial_wall_calcification"),
         ("A healed fracture should not be mistaken for a nodule.", "+healed_fracture -nodule"),
@@ -252,6 +254,17 @@ def test_an_indication_without_a_heading_after_it_is_one_paragraph() -> None:
         ("pneumothorax", "absent"),
         ("nodule", "present"),
     ]
+
+
+def test_findings_without_a_heading_begin_after_the_remarks() -> None:
+    text = "HISTORY: Pneumonia.\n\nCOMPARISON: Effusion.\n\nNo mass.\n\nIMPRESSION: Cardiomegaly."
+    assert [brief(f) for f in parse(text)] == [
+        ("pneumonia", "uncertain"),
+        ("mass", "absent"),
+        ("cardiomegaly", "present"),
+    ]
+    text = "COMPARISON: Effusion.\nPORTABLE AP CHEST RADIOGRAPH: No mass. Nodule."
+    assert [brief(f) for f in parse(text)] == [("mass", "absent"), ("nodule", "present")]
 
 
 def test_change_that_is_denied_is_stability() -> None:

@@ -126,8 +126,11 @@ def _certainties(clause: Clause, hit: Hit) -> Iterator[tuple[int, int, Certainty
                 yield match.start() - hit.end, match.start(), word, True
 
 
-def _reached(clause: Clause, hit: Hit, pattern: re.Pattern[str]) -> bool:
-    return any(_listed(clause, match.end(), hit) for match in clause.leading(pattern, hit.start))
+def _reached(clause: Clause, hit: Hit, pattern: re.Pattern[str], stop: re.Pattern[str] | None = None) -> bool:
+    ends = [match.end() for match in clause.leading(pattern, hit.start)]
+    return any(
+        _listed(clause, end, hit) and not (stop and stop.search(clause.text, end, hit.start)) for end in ends
+    )
 
 
 def _former(clause: Clause, hit: Hit) -> bool:
@@ -135,7 +138,7 @@ def _former(clause: Clause, hit: Hit) -> bool:
     cues = clause.language.cues
     if _reached(clause, hit, cues.historical):
         return True
-    if _reached(clause, hit, cues.done):
+    if _reached(clause, hit, cues.done, cues.with_):
         device = bool(hit.keys[0]) and observation(hit.keys[0]).group == DEVICES
         return not device and not cues.placed.match(clause.text, hit.end + 1, clause.end)
     if clause.found(cues.change.pattern):

@@ -22,6 +22,10 @@ _STOP = re.compile(
 )
 
 
+_CAPITALS = r"[A-ZÀ-ÖØ-Þ][A-ZÀ-ÖØ-Þ /,&()-]{2,58}"
+"""A line's beginning in capitals and a colon is a heading too: of findings, since the others are known."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Cuts:
     """Where a language cuts its text. English headings are known everywhere."""
@@ -46,7 +50,8 @@ def _cuts(language: Language) -> _Cuts:
     return _Cuts(
         headings,
         re.compile(
-            rf"(?:^|(?<=[.!?])[ \t]+)[ \t]*(?P<name>{names})[ \t]*(?::|(?=[ \t]*$))",
+            rf"(?:^|(?<=[.!?])[ \t]+)[ \t]*(?P<name>{names})[ \t]*(?::|(?=[ \t]*$))"
+            rf"|^[ \t]*(?-i:{_CAPITALS}):",
             re.IGNORECASE | re.MULTILINE,
         ),
         re.compile(rf"(?:\b(?:{short})|[\n.]\s{{0,3}}\d{{1,2}})$", re.IGNORECASE),
@@ -107,13 +112,14 @@ _BRIEF = ("comparison", "technique")
 
 
 def _sections(text: str, cuts: _Cuts) -> Iterator[Piece]:
-    """Sections. Where findings have no heading, a remark on comparison or technique is one sentence and
-    an indication one paragraph, and then the findings begin."""
+    """Sections. Where findings have no heading, they begin after the first paragraph of an indication or
+    of a remark on comparison or technique; without an impression after its first sentence."""
     parts = list(_headed(text, cuts))
-    ends = {"indication": _PARAGRAPH, **dict.fromkeys(_BRIEF, _STOP)}
-    bare = all(part.section not in _BODY for part in parts)
+    there = {part.section for part in parts}
+    brief = _STOP if there.isdisjoint(_BODY) else _PARAGRAPH
+    ends = {"indication": _PARAGRAPH, **dict.fromkeys(_BRIEF, brief)}
     for part in parts:
-        end = ends.get(part.section) if bare else None
+        end = ends.get(part.section) if "findings" not in there else None
         stop = end.search(text, part.start, part.end) if end is not None else None
         if stop is None:
             yield part
@@ -126,7 +132,9 @@ def _headed(text: str, cuts: _Cuts) -> Iterator[Piece]:
     start, name = 0, ""
     for heading in cuts.heading.finditer(text):
         yield Piece(start, heading.start(), name)
-        start, name = heading.end(), cuts.sections[" ".join(plain(heading["name"]).split())]
+        named = heading["name"]
+        start = heading.end()
+        name = cuts.sections[" ".join(plain(named).split())] if named is not None else ""
     yield Piece(start, len(text), name)
 
 
