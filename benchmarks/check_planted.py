@@ -38,7 +38,7 @@ from planted_errors import FINDING, NEGATION, PLANTERS, Corpus, Planted, sentenc
 
 from sagittal.measure.statistics import wilson
 from sagittal.report.check import Grade, Problem, ProblemKind, check
-from sagittal.report.check_against import differences
+from sagittal.report.check_difference import differences
 from sagittal.report.finding import Finding, Presence
 from sagittal.report.labels import names
 from sagittal.report.parse import parse

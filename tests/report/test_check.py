@@ -134,6 +134,12 @@ def test_who_the_indication_speaks_of(text: str, patient: Patient) -> None:
     assert stated_patient(read(f"INDICATION: {text}\nFINDINGS: Clear lungs.", "en")) == patient
 
 
+def test_the_request_is_spelt_by_who_asked() -> None:
+    pytest.importorskip("spellchecker")
+    draft = "INDICATION: Cough, pnuemonia?\nFINDINGS: Left pnuemonia."
+    assert [p.severity for p in found(draft, KIND.SPELLING)] == [Grade.ERROR, Grade.WARNING]
+
+
 def test_fleischner_is_named() -> None:
     (problem,) = found("TECHNIQUE: CT.\nFINDINGS: 8 mm nodule in the right lung.", KIND.FOLLOW_UP)
     assert "Fleischner Society 2017" in problem.reason

@@ -141,10 +141,17 @@ def _problems(draft: Draft, known: Grounds, code: str) -> Iterator[Problem]:
 
 
 def _spelling(draft: Draft) -> Iterator[Problem]:
+    """Misspelt words; those of the indication are whoever's who asked."""
+    asked = iter([s for s in draft.sentences if s.section == "indication"])
+    piece = next(asked, None)
     for word in misspelt(draft.text):
+        while piece is not None and piece.end <= word.start:
+            piece = next(asked, None)
+        inside = piece is not None and piece.start <= word.start
+        grade = Grade.WARNING if inside else Grade.ERROR
         reason = f"misspelt; “{word.suggestion}”?"
         span = word.start, word.end
-        yield Problem(ProblemKind.SPELLING, span, word.word, reason, Grade.ERROR, suggestion=word.suggestion)
+        yield Problem(ProblemKind.SPELLING, span, word.word, reason, grade, suggestion=word.suggestion)
 
 
 _GRADES = tuple(Grade)

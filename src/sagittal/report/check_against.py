@@ -8,15 +8,25 @@ evidence counts lesions, nor anything that the evidence denies.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sagittal.report.finding import ChangeKind, Finding, Laterality, Measurement, Presence, Severity
+from sagittal.report.check_difference import (
+    SLIP,
+    alike,
+    covers,
+    differences,
+    longest,
+    one_place,
+    overlap,
+    unlike_sizes,
+    where,
+)
+from sagittal.report.finding import Finding, Laterality, Presence
 from sagittal.report.problem import Grade, Problem, ProblemKind
 from sagittal.report.render import describe
-from sagittal.report.stated import number, stated
+from sagittal.report.stated import stated
 from sagittal.report.statement import (
     QUALIFIED,
     RIGHT_LEFT,
@@ -27,33 +37,7 @@ from sagittal.report.statement import (
     positive,
     sides,
 )
-from sagittal.report.vocabulary import observation, within
-
-SAME_MM = 2.0
-SAME_SHARE = 0.15
-"""Two lengths are one measurement when they differ by no more than 2 mm (Fleischner 2017: what may be
-the observer's variation) or by 15 % (house bound, for what is larger than a nodule)."""
-
-LOBES = frozenset({"upper_lobe", "middle_lobe", "lower_lobe"})
-UPPER = frozenset({"upper_lobe", "lung_apex", "upper_zone"})
-LOWER = frozenset({"lower_lobe", "lung_base", "lower_zone", "costophrenic_angle"})
-BRAIN_LOBES = frozenset({"frontal_lobe", "parietal_lobe", "temporal_lobe", "occipital_lobe", "cerebellum"})
-"""Places that exclude each other; elsewhere two names may mean one place."""
-
-SOFT = frozenset({"lung", "pleura", "mediastinum", "brain"})
-
-OPPOSED = ({ChangeKind.LARGER, ChangeKind.SMALLER}, {ChangeKind.NEW, ChangeKind.STABLE})
-
-
-SLIP = "a factor of ten: mm and cm confused, or a point lost?"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How a statement differs from the finding it is about."""
-
-    kind: ProblemKind
-    reason: str
+from sagittal.report.vocabulary import observation
 
 
 def against(draft: Draft, findings: Sequence[Finding], assessed: Callable[[str], bool]) -> Iterator[Problem]:
@@ -122,14 +106,14 @@ class _Observation:
         told = _sides([s.finding for s in self.said if positive(s.finding)])
         for statement in extra:
             if sides(statement.finding) == RIGHT_LEFT and len(known) == 1:
-                yield self._at(statement, ProblemKind.SIDE, f"the evidence has it only {_where(known)}")
+                yield self._at(statement, ProblemKind.SIDE, f"the evidence has it only {where(known)}")
         if extra and len(told) == 1 and any(sides(f) == RIGHT_LEFT for f in missing):
             yield self._at(extra[0], ProblemKind.SIDE, "the evidence has it on both sides")
 
     def _swapped(self, missing: list[Finding], extra: list[Statement]) -> Iterator[Problem]:
         """The same place or size on the other side, before anything vaguer is taken for the same."""
         for finding in missing[:_MOST]:
-            near = [s for s in extra[:_MOST] if _alike(finding, s.finding)]
+            near = [s for s in extra[:_MOST] if alike(finding, s.finding)]
             if any(not differences(finding, s.finding) for s in near):
                 continue
             for statement in near:
@@ -145,10 +129,10 @@ class _Observation:
         known = [f for f in self.evidence[:_MOST] if positive(f) and sides(f)]
         for statement in extra[:_MOST]:
             side = sides(statement.finding)
-            near = [f for f in known if _one_place(f, statement.finding)]
+            near = [f for f in known if one_place(f, statement.finding)]
             if len(side) == 1 and near and not any(sides(f) & side for f in near):
                 extra.remove(statement)
-                reason = f"the evidence has it {_where(sides(near[0]))}"
+                reason = f"the evidence has it {where(sides(near[0]))}"
                 yield self._at(statement, ProblemKind.SIDE, reason, near[0])
 
     def _compatible(
@@ -176,7 +160,7 @@ class _Observation:
             yield self._at(denial, ProblemKind.CONTRADICTION, reason, finding)
             return
         told = [s for s in self.said if positive(s.finding) and not differences(finding, s.finding)]
-        if any(self._group(s) for s in told) and _longest(finding) <= self._stated_size():
+        if any(self._group(s) for s in told) and longest(finding) <= self._stated_size():
             return
         source = self.sources.get(finding, finding)
         # What a model only holds possible may well be dismissed by whoever writes the report.
@@ -202,7 +186,7 @@ class _Observation:
     def _stated_size(self) -> float:
         """The longest diameter in mm that the draft gives: a group of lesions ("nodules in both lungs")
         speaks for those that are not larger."""
-        return max((_longest(s.finding) for s in self.said if positive(s.finding)), default=0.0)
+        return max((longest(s.finding) for s in self.said if positive(s.finding)), default=0.0)
 
     def _extra(self, statement: Statement) -> Iterator[Problem]:
         """A statement more than there are findings: said again, or wrong, or not in the evidence."""
@@ -232,7 +216,7 @@ class _Observation:
         """A size ten times that of a finding in the same place, where a vaguer finding would let it pass."""
         for finding in (f for f in self.evidence[:_MOST] if positive(f)):
             if finding.measurements and overlap(finding, statement.finding):
-                reason = next(_sizes(finding.measurements, statement.finding.measurements), "")
+                reason = next(unlike_sizes(finding.measurements, statement.finding.measurements), "")
                 if SLIP in reason:
                     yield self._at(statement, ProblemKind.SIZE, reason, finding)
                     return
@@ -240,7 +224,7 @@ class _Observation:
     def _denied(self, statement: Statement) -> Iterator[Problem]:
         if any(negative(f) and overlap(statement.finding, f) for f in self.evidence):
             return
-        known = next((f for f in self.evidence if positive(f) and _covers(statement.finding, f)), None)
+        known = next((f for f in self.evidence if positive(f) and covers(statement.finding, f)), None)
         if known is not None and QUALIFIED.search(self.draft.words(statement.span)):
             return
         unknown = next((f for f in self.evidence if f.presence is Presence.NOT_ASSESSED), None)
@@ -306,129 +290,7 @@ def _shared(finding: Finding, other: Finding) -> int:
     return sum(one == two for one, two in pairs)
 
 
-def _alike(finding: Finding, other: Finding) -> bool:
-    """Whether both name one place, or give one size."""
-    if finding.site is not None and other.site is not None:
-        same = other.site.key in (finding.site.key, mirrored(finding.site.key))
-    else:
-        same = False
-    return same or (bool(finding.measurements) and finding.measurements == other.measurements)
-
-
-def apart(key: str, other: str) -> bool:
-    """Whether two places cannot be one: other lobes, or other organs. Within the chest's soft parts names
-    overlap (base and lower lobe, hilum and mediastinum), so there only lobes are told apart."""
-    places = {key, other}
-    if len(places) == 1 or within(key, other) or within(other, key):
-        return False
-    if places <= LOBES or places <= BRAIN_LOBES or (places & UPPER and places & LOWER):
-        return True
-    return not all(any(within(place, soft) for soft in SOFT) for place in places)
-
-
-def mirrored(key: str) -> str:
-    """The key of the same place on the other side, for places that are named by their side."""
-    return re.sub("left|right", lambda m: "right" if m[0] == "left" else "left", key)
-
-
-def _one_place(finding: Finding, other: Finding) -> bool:
-    """Whether two findings, sides aside, may lie in one place."""
-    if finding.site is None or other.site is None:
-        return True
-    return not apart(finding.site.key, other.site.key)
-
-
-def _longest(finding: Finding) -> float:
-    """Its longest diameter in mm; 0 where none is given."""
-    diameters = [lengths(m) for m in finding.measurements if m.quantity == "diameter"]
-    return max((long[0] for long in diameters if long), default=0.0)
-
-
 def _sides(findings: Sequence[Finding]) -> frozenset[Laterality]:
     """Sides that the findings lie on together; none where one of them does not say."""
     all_ = [sides(finding) for finding in findings]
     return frozenset().union(*all_) if all(all_) else frozenset()
-
-
-def _covers(denial: Finding, finding: Finding) -> bool:
-    """Whether a denial speaks of where the finding is."""
-    side, place = sides(denial), denial.site
-    if side and not sides(finding) & side:
-        return False
-    return place is None or (finding.site is not None and within(finding.site.key, place.key))
-
-
-def overlap(one: Finding, other: Finding) -> bool:
-    """Whether two findings may speak of one place."""
-    apart = sides(one) and sides(other) and not sides(one) & sides(other)
-    if apart or one.site is None or other.site is None:
-        return not apart
-    return within(one.site.key, other.site.key) or within(other.site.key, one.site.key)
-
-
-def differences(finding: Finding, other: Finding) -> list[Difference]:
-    """What of a statement (``other``) cannot be said of the finding; empty where they agree or one of
-    them leaves it open."""
-    found = []
-    one, two = sides(finding), sides(other)
-    if one and two and not one & two:
-        found.append(Difference(ProblemKind.SIDE, f"the evidence has it {_where(one)}"))
-    if finding.site is not None and other.site is not None:
-        place, said = finding.site.key, other.site.key
-        if mirrored(place) == said and place != said:
-            found.append(Difference(ProblemKind.SIDE, f"the evidence has it in the {_site(finding)}"))
-        elif apart(place, said):
-            found.append(Difference(ProblemKind.SITE, f"the evidence has it in the {_site(finding)}"))
-    found += (Difference(ProblemKind.SIZE, r) for r in _sizes(finding.measurements, other.measurements))
-    if {finding.severity, other.severity} == {Severity.MILD, Severity.SEVERE}:
-        reason = f"the evidence calls it {finding.severity}"
-        found.append(Difference(ProblemKind.CONTRADICTION, reason))
-    if finding.change and other.change and {finding.change.kind, other.change.kind} in OPPOSED:
-        found.append(Difference(ProblemKind.CONTRADICTION, f"the evidence says {finding.change.kind}"))
-    return found
-
-
-def _where(found: frozenset[Laterality]) -> str:
-    if found == RIGHT_LEFT:
-        return "on both sides"
-    return " and ".join(f"on the {side}" for side in sorted(found))
-
-
-def _site(finding: Finding) -> str:
-    return finding.site.meaning.lower() if finding.site is not None else ""
-
-
-def lengths(measurement: Measurement) -> tuple[float, ...]:
-    """Its values in mm, the longest first; nothing where it is no length."""
-    scale = {"mm": 1.0, "cm": 10.0}.get(measurement.unit)
-    return () if scale is None else tuple(sorted((scale * v for v in measurement.values), reverse=True))
-
-
-def _sizes(known: Sequence[Measurement], said: Sequence[Measurement]) -> Iterator[str]:
-    """Why sizes that were said cannot be those that are known."""
-    for measurement in said:
-        alike = [m for m in known if m.quantity == measurement.quantity]
-        reasons = [unlike(one, measurement) for one in alike]
-        if reasons and all(reasons):
-            yield next(filter(None, reasons))
-
-
-def unlike(known: Measurement, said: Measurement) -> str | None:
-    """Why two measurements of one quantity are not the same; None where they may be."""
-    one, two = lengths(known), lengths(said)
-    if not (one and two):
-        if known.unit != said.unit or not (known.values and said.values):
-            return None
-        one, two = known.values, said.values
-        close = abs(one[0] - two[0]) <= SAME_SHARE * abs(one[0])
-    else:
-        close = abs(one[0] - two[0]) <= max(SAME_MM, SAME_SHARE * one[0])
-        if close and len(one) == len(two):
-            close = all(abs(a - b) <= max(SAME_MM, SAME_SHARE * a) for a, b in zip(one, two, strict=True))
-    if close:
-        return None
-    size = " x ".join(number(v, known.unit) for v in known.values)
-    reason = f"the evidence has {size} {known.unit}"
-    if one[0] and two[0] and min(abs(two[0] / one[0] - f) / f for f in (10.0, 0.1)) < 0.05:
-        reason += f"; {SLIP}"
-    return reason

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from sagittal.report.check_against import differences, overlap
+from sagittal.report.check_difference import differences, overlap
 from sagittal.report.check_duties import HIGH
 from sagittal.report.finding import Certainty, Finding, Kind, Presence
 from sagittal.report.problem import Grade, Problem, ProblemKind
@@ -78,6 +78,18 @@ UNIQUE = frozenset(
 )
 """Of these a body has one, or one a side, so that "no X" and "X" cannot both be true. Of lesions, nodes
 and opacities there may be one here and none there."""
+
+KIN = (
+    frozenset(
+        {"opacity", "consolidation", "atelectasis", "ground_glass_opacity", "interstitial_pattern"}
+        | {"lung_hypoinflation", "fibrotic_sequela", "pulmonary_oedema"}
+    ),
+    frozenset({"nodule", "mass", "lesion", "granuloma", "lung_cancer", "metastasis"}),
+    frozenset({"fracture", "rib_fracture", "healed_fracture", "vertebral_compression_fracture"}),
+    frozenset({"emphysema", "hyperinflation"}),
+    frozenset({"pleural_effusion", "loculated_effusion", "pleural_thickening"}),
+)
+"""Words that findings and impression use for one thing: either supports the other."""
 
 ALARMING = frozenset(
     {"pneumothorax", "pneumoperitoneum", "pulmonary_embolism", "consolidation", "pulmonary_oedema", "mass"}
@@ -209,8 +221,10 @@ def unsupported(draft: Draft) -> Iterator[Problem]:
     known = {s.key for s in findings if positive(s.finding)}
     for statement in impression:
         entry = observation(statement.key)
-        support = {entry.key, *entry.support} if entry.kind is Kind.INFERENCE else {entry.key}
-        if positive(statement.finding) and not support & known:
+        support = {entry.key, *(entry.support if entry.kind is Kind.INFERENCE else ())}
+        support |= next((kin for kin in KIN if entry.key in kin), frozenset())
+        # What is only held possible is read into something else that the findings name.
+        if _there(statement.finding) and not support & known:
             reason = "the findings do not state it"
             yield _at(draft, statement, ProblemKind.UNSUPPORTED, reason, Grade.WARNING)
     told = {s.key for s in impression}

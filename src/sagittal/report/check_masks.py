@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from sagittal.report.check_against import lengths
+from sagittal.report.check_difference import lengths
 from sagittal.report.finding import Laterality, Measurement
 from sagittal.report.problem import Grade, Problem, ProblemKind
 from sagittal.report.reading import MaskSummary

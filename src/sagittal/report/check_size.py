@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sagittal.report.check_against import lengths
+from sagittal.report.check_difference import lengths
 from sagittal.report.finding import Finding, Measurement
 from sagittal.report.problem import Grade, Problem, ProblemKind
 from sagittal.report.stated import UNITS, number
