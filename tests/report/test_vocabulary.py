@@ -27,6 +27,7 @@ from sagittal.report.vocabulary import (
 )
 
 OPTIONAL = {
+    "cause",
     "done",
     "placed",
     "negation_near",
