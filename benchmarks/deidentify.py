@@ -8,7 +8,7 @@ not ("unknown": by a title or a label alone). Beside it stand seven regular expr
 written. A value is found when none of its words of three letters and numbers of three digits is left; a date
 when it is not there as it was. False alarms are counted on the Indiana and CT-RATE reports (``../shared/data``,
 absent on a user's machine), which their publishers de-identified; CT-RATE kept its dates: they are counted apart.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def recall(n: int, seed: int, show: int) -> dict[str, dict[str, float]]:
         of = count["n"]
         rows[row] = {"n": of, "recall": count["found"] / of, "seven expressions": count["baseline"] / of}
         print(
-            f"{row:12s} n {of:5d}  recall {count['found'] / of:.3f}  seven expressions {count['baseline'] / of:.3f}"
+            f"{row:12s} n {of:5d}  recall {count['found'] / of:.3f}  seven expressions {count['baseline'] / of:.3f}"  # noqa: E501
         )
     return rows
 
