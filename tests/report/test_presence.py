@@ -235,6 +235,24 @@ def test_certainty_and_time_come_with_the_word() -> None:
     assert presence("Not assessed: widgets.", (14, 21)).presence is Presence.NOT_ASSESSED
 
 
+@pytest.mark.parametrize(
+    ("text", "phrase", "word"),
+    [
+        ("Past medical history of diabetes, gout, and asthma.", "gout", "historical"),
+        ("Past medical history of diabetes, gout, and asthma.", "asthma", "historical"),
+        ("Return if he develops nausea, fever or chills.", "fever", "uncertain"),
+        ("Return if he develops nausea, fever or chills.", "chills", "uncertain"),
+        ("History of lymphoma, stable node in the neck, and rash.", "rash", "present"),
+        ("History of lymphoma, who has a rash, and cough.", "cough", "present"),
+        ("Status post lobectomy, cough, and fever.", "cough", "present"),
+        ("Status post biopsy with pain.", "pain", "present"),
+    ],
+)
+def test_time_reaches_through_a_series_of_short_items(text: str, phrase: str, word: str) -> None:
+    start = text.index(phrase)
+    assert presence(text, (start, start + len(phrase)), "en").word == word
+
+
 @pytest.mark.parametrize("span", [(3, 3), (-1, 2), (0, 99), (4, 2)])
 def test_a_span_outside_the_text_is_refused(span: tuple[int, int]) -> None:
     with pytest.raises(BadInput):

@@ -55,6 +55,7 @@ class Cues:
     absence: re.Pattern[str]
     finite: re.Pattern[str]
     coordinated: re.Pattern[str]
+    joined: re.Pattern[str]
     with_: re.Pattern[str]
     partly: re.Pattern[str]
     glue: re.Pattern[str]
@@ -155,6 +156,7 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
         },
         with_=write.whole(cues["with"]),
         coordinated=re.compile(rf"^\s*(?:,\s*)?{write.any(cues['coordinated'])}(?!\w)", ignored),
+        joined=write.whole(cues["coordinated"]),
         glue=re.compile(rf"(?:\W|(?<!\w){write.any(cues['glue'])}(?!\w))*", ignored),
         or_=re.compile(rf"\s*{write.any(cues['or'])}(?!\w)", ignored),
         certainty_after=re.compile(rf"(?<!\w){write.any(cues['certainty_after'])}\s*$", ignored),

@@ -7,9 +7,11 @@ comparison and indication come from the data or are said to be missing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import cache
 
 from sagittal.report import grammar
 from sagittal.report.finding import (
@@ -22,7 +24,7 @@ from sagittal.report.finding import (
     Temporality,
 )
 from sagittal.report.language import language
-from sagittal.report.names import DEFAULT
+from sagittal.report.names import DEFAULT, document, languages
 from sagittal.report.phrasebook import say
 from sagittal.report.reading import Refusal, Score, SeriesSummary, StudySummary
 from sagittal.report.report import Limitation, Report, Section, Sentence
@@ -110,7 +112,7 @@ def draft(
         notes = (say("orientation"), *notes)
     limits = _limitations(study, scores, refusals, notes)
     sections = (
-        Section("indication", (Sentence(_ended(indication) if indication else say("not_stated")),)),
+        Section("indication", (Sentence(_ended(_quoted(indication)) if indication else say("not_stated")),)),
         Section("technique", _technique(study)),
         Section("comparison", _comparison(prior_dates, not_compared)),
         Section("findings", (*map(_sentence, seen), *measured) or (Sentence(say("nothing")),)),
@@ -128,6 +130,21 @@ def _sentence(finding: Finding) -> Sentence:
     return Sentence(text, (finding.tracking_uid,) if finding.tracking_uid else ())
 
 
+@cache
+def _opening() -> re.Pattern[str]:
+    """A word that opens a section in one of the languages, with its colon."""
+    tables = (document(code)["sections"] for code in languages())
+    words = {word for table in tables for all_ in table.values() for word in all_}
+    named = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    return re.compile(rf"(?<!\w)({named})\s*:", re.IGNORECASE)
+
+
+def _quoted(text: str) -> str:
+    """Text of a file or a request as it may stand inside a section: "FINDINGS: no nodule" in a series
+    description must not open a section of this report."""
+    return _opening().sub(r"\1 -", text)
+
+
 def _ended(text: str) -> str:
     text = " ".join(text.split())
     return text if text.endswith((".", "!", "?")) else f"{text}."
@@ -139,7 +156,7 @@ def _technique(study: StudySummary) -> tuple[Sentence, ...]:
 
 
 def _taken(series: SeriesSummary) -> str:
-    name = " ".join(f"{series.modality} {series.description}".split())
+    name = _quoted(" ".join(f"{series.modality} {series.description}".split()))
     if len(series.shape) != 3:
         return say("one_image", series=name)
     if series.shape[0] == 1:
@@ -195,7 +212,7 @@ def _limitations(
     study: StudySummary, scores: Sequence[Score], refusals: Sequence[Refusal], notes: Sequence[str]
 ) -> tuple[Limitation, ...]:
     said = [_limit("synthetic_study")] if study.synthetic else []
-    names = {series.uid: series.description or series.modality for series in study.series}
+    names = {series.uid: _quoted(series.description) or series.modality for series in study.series}
     for refusal in refusals:
         slots = {
             "model": refusal.model,

@@ -54,7 +54,27 @@ def _listed(clause: Clause, start: int, hit: Hit) -> bool:
     for other in clause.hits:
         if start <= other.start and other.end <= hit.start:
             rest[other.start - start : other.end - start] = " " * (other.end - other.start)
-    return cues.glue.fullmatch("".join(rest)) is not None
+    return cues.glue.fullmatch("".join(rest)) is not None or _in_series(clause, start, hit)
+
+
+_ITEM = 6
+"""Most words of an item of a series."""
+
+
+def _in_series(clause: Clause, start: int, hit: Hit) -> bool:
+    """Whether ``hit`` stands in a series that begins at ``start`` ("diabetes, gout, and asthma"): short
+    items without a verb, a grade or a change, joined by a word before the last."""
+    cues, at = clause.language.cues, start
+    for number, item in enumerate(clause.text[start : clause.end].split(",")):
+        end = at + len(item)
+        if cues.or_.match(item) or cues.coordinated.match(item) or (number and cues.joined.search(item)):
+            return hit.start < end
+        if len(item.split()) > _ITEM or cues.finite.search(item) or cues.with_.search(item):
+            return False
+        if number and (cues.change.pattern.search(item) or cues.severity.pattern.search(item)):
+            return False
+        at = end + 1
+    return False
 
 
 def _negated(clause: Clause, hit: Hit) -> re.Match[str] | None:
@@ -126,11 +146,18 @@ def _certainties(clause: Clause, hit: Hit) -> Iterator[tuple[int, int, Certainty
                 yield match.start() - hit.end, match.start(), word, True
 
 
-def _reached(clause: Clause, hit: Hit, pattern: re.Pattern[str], stop: re.Pattern[str] | None = None) -> bool:
-    ends = [match.end() for match in clause.leading(pattern, hit.start)]
-    return any(
-        _listed(clause, end, hit) and not (stop and stop.search(clause.text, end, hit.start)) for end in ends
-    )
+def _reached(clause: Clause, hit: Hit, pattern: re.Pattern[str]) -> bool:
+    return any(_listed(clause, match.end(), hit) for match in clause.leading(pattern, hit.start))
+
+
+def _done(clause: Clause, hit: Hit) -> bool:
+    """Whether a procedure's name, and no more, stands between "status post" and ``hit``."""
+    cues = clause.language.cues
+    for match in clause.leading(cues.done, hit.start):
+        gap = clause.text[match.end() : hit.start]
+        if "," not in gap and not cues.with_.search(gap) and _listed(clause, match.end(), hit):
+            return True
+    return False
 
 
 def _former(clause: Clause, hit: Hit) -> bool:
@@ -138,7 +165,7 @@ def _former(clause: Clause, hit: Hit) -> bool:
     cues = clause.language.cues
     if _reached(clause, hit, cues.historical):
         return True
-    if _reached(clause, hit, cues.done, cues.with_):
+    if _done(clause, hit):
         device = bool(hit.keys[0]) and observation(hit.keys[0]).group == DEVICES
         return not device and not cues.placed.match(clause.text, hit.end + 1, clause.end)
     if clause.found(cues.change.pattern):
