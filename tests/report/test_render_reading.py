@@ -101,8 +101,12 @@ def test_a_person_s_own_claim_is_not_translated(reading: Reading) -> None:
     assert text == say("original", "de", text=own)
 
 
-def test_a_person_s_addition_is_not_lost(reading: Reading) -> None:
-    own = f"{reading.report.section('findings').sentences[0].text} The patient was told."
+@pytest.mark.parametrize(
+    "more",
+    [". The patient was told.", ", which the patient was told of.", ", CT in 3 months is recommended."],
+)
+def test_a_person_s_addition_is_not_lost(reading: Reading, more: str) -> None:
+    own = f"{reading.report.section('findings').sentences[0].text.rstrip('.')}{more}"
     text = render(worded(reading, "2.25.1", own), language="de").section("findings").sentences[0].text
     assert text == say("original", "de", text=own)
 

@@ -204,7 +204,7 @@ def test_a_report_that_quotes_it_states_the_same(text: str) -> None:
         refusal = Refusal("model", "1", "not a chest")
         study = StudySummary("1.2", "P", series=(series,))
         report = draft(study, FINDINGS, indication=words, refusals=(refusal,))
-        return [f for f in parse(report.text) if f.temporality is not Temporality.HYPOTHETICAL]
+        return [f for f in parse(report) if f.temporality is not Temporality.HYPOTHETICAL]
 
     assert drafted(text) == drafted("Lung")
 

@@ -17,9 +17,12 @@ from sagittal.report.language import language
 from sagittal.report.parse import parse_document
 from sagittal.report.phrasebook import say, translated
 from sagittal.report.reading import Reading
+from sagittal.report.remarks import read_remarks
 from sagittal.report.report import Limitation, Report, Section, Sentence
 from sagittal.report.stated import stated
 
+SPARE = 3
+"""Words that a person's wording may have more than the house's ("there is a"); with more, it says more."""
 IN_OWN_WORDS = ("indication", "technique", "comparison", "limitations")
 """Sections whose free text (a request, a series' problem) is quoted as it came and needs no mark."""
 
@@ -80,10 +83,12 @@ def restated(text: str, named: Sequence[Finding], source: str, target: str) -> s
 
 
 def says(text: str, named: Sequence[Finding], code: str) -> bool:
-    """Whether a text states these findings and nothing else."""
+    """Whether a text states these findings and nothing else: no further sentence, nothing to be done."""
     if len(named) == 1 and text == grammar.sentence(named[0], language(code)):
         return True
     read = parse_document(text, code)
-    return [replace(f, evidence=None) for f in read.findings] == [
-        stated(f) for f in named
-    ] and not read.unparsed
+    house = " ".join(grammar.sentence(f, language(code)) for f in named)
+    longer = len(text.split()) > len(house.split()) + SPARE
+    if read.unparsed or longer or read_remarks(text, code):
+        return False
+    return [replace(f, evidence=None) for f in read.findings] == [stated(f) for f in named]
