@@ -6,7 +6,7 @@ The values (names, addresses, telephones, state identifiers, e-mails) are drawn 
 their shapes are not ours; the sentences round them are. Names are told to the detector as a header would ("known"), or
 not ("unknown": by a title or a label alone). Beside it stand seven regular expressions as they are usually
 written. A value is found when none of its words of three letters and numbers of three digits is left; a date
-when it is not there as it was. False alarms are counted on the Indiana and CT-RATE reports (``../shared/data``,
+when it is not there as it was. Rules were mended on seeds 1 to 3: measure on others. False alarms are counted on the Indiana and CT-RATE reports (``../shared/data``,
 absent on a user's machine), which their publishers de-identified; CT-RATE kept its dates: they are counted apart.
 """  # noqa: E501
 
@@ -195,7 +195,7 @@ def left(value: str, sentence: str, masked: str, kind: str) -> bool:
     """Whether a word or a number of the value is still in the text; of a date, the day itself."""
     if kind == "date":
         return value in masked
-    rest, frame = masked.casefold(), sentence.format("").casefold()
+    rest, frame = re.sub(r"\[[^\]]*\]", "", masked).casefold(), sentence.format("").casefold()
     pieces = re.findall(r"[^\W\d_]{3,}|\d{3,}", value.removesuffix("'s").casefold())
     return any(piece in rest and piece not in frame for piece in pieces)
 

@@ -91,8 +91,10 @@ def _index(names: Sequence[str]) -> _Index:
         parts = _parts(name)
         tokens = [[fold(m[0]) for m in WORD.finditer(part)] for part in parts]
         spelt = [[spelt_out(m[0]) for m in WORD.finditer(part)] for part in parts]
+        # "Don" and "Hanim" are names where a component is nothing else.
+        alone = {part[0] for part in tokens if len(part) == 1}
         words = {w for part in (*tokens, *spelt) for w in part if len(w) > 1}
-        words -= PARTICLES | HONORIFICS | _AFTER
+        words -= (PARTICLES | HONORIFICS | _AFTER) - alone
         whole = {"".join(part) for part in (*tokens, *spelt) if len(part) > 1}
         ends = ["".join(part) for part in tokens if part]
         whole |= {a + b for a in ends for b in ends if a is not b and len(a + b) >= _LONG}
@@ -131,7 +133,7 @@ def _lookup(raw: str, index: _Index, language: str) -> _Person | None:
 
 def _always(raw: str, folded: str) -> bool:
     """Whether a word of a name is a name wherever it stands."""
-    if folded in common():
+    if folded in common() or folded in HONORIFICS or folded in _AFTER or folded in PARTICLES:
         return False
     if len(folded) <= 2:
         return raw[0].isupper() and not raw.isupper()

@@ -70,7 +70,7 @@ def _name_after(text: str, at: int, *, german: bool, capitals: bool, after: _Aft
     """Where the name that begins at ``at`` ends; None where there is none.
 
     Args:
-        german: nouns have capitals, so a second word may be one; a name has two words at most.
+        german: nouns have capitals, so a second word may be one.
         capitals: a word in capitals may be a name.
         after: what stands before it.
     """
@@ -82,7 +82,7 @@ def _name_after(text: str, at: int, *, german: bool, capitals: bool, after: _Aft
             break
         word = token["word"]
         if word and not (fold(word) in PARTICLES and not word.isupper()):
-            if len(words) == (2 if german else 3) or _BLANK.fullmatch(word):
+            if len(words) == 3 or _BLANK.fullmatch(word):
                 break
             if word.isupper() and (len(word) < 3 or not capitals):
                 break
@@ -112,7 +112,7 @@ def _is_name(words: list[str], begun: bool, *, german: bool, after: _After, rest
     if len(words) == 1:
         # "Dr. Stein", but not "Dr. Lungs" nor "Patient: Chest".
         return after == "title" and (parts[0] in double() or parts[0] not in clinical())
-    if len(words) == 2 and (begun or after == "by"):
+    if len(words) == 2 and (begun or after != "label"):
         return not german or parts[0] in double() or rest in ("", ".", ",", ";", ":", ")", "\n")
     return False
 

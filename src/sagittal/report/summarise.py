@@ -7,6 +7,7 @@ For findings that were read from a radiologist's text. A model's own findings go
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sagittal.report.draft import IMPRESSIONS, ordered
 from sagittal.report.finding import ChangeKind, Finding, Kind, Presence, Temporality
@@ -20,16 +21,18 @@ BY_THE_WAY = frozenset(
         "arterial_wall_calcification",
         "calcification",
         "disc_degeneration",
-        "elevated_diaphragm",
         "endplate_change",
         "flattened_diaphragm",
+        "foreign_body",
         "granuloma",
         "healed_fracture",
         "kyphosis",
+        "osteoarthritis",
         "osteopenia",
         "osteophyte",
         "other_medical_material",
         "scoliosis",
+        "spinal_hardware",
         "spondylosis",
         "sternal_wires",
         "surgical_clips",
@@ -60,22 +63,33 @@ ACUTE = frozenset(
     }
 )
 """What "no acute abnormality" of a chest denies."""
+URGENT = 2
+"""ACR categories that no limit cuts off: minutes and hours."""
 NOTHING_ACUTE = Sentence("No acute cardiopulmonary abnormality.")
 
 
 def impression(findings: Sequence[Finding], *, language: str = "en") -> tuple[Sentence, ...]:
-    """What a reader needs to know: inferences, then what is there or may be, most important first.
+    """What a reader needs to know: what is urgent, inferences, what is there or may be, in this order and
+    most important first.
 
-    At most `draft.IMPRESSIONS` findings, each thing and side once; nothing absent, past or asked for.
-    What is found `BY_THE_WAY` is left out beside anything else.
+    At most `draft.IMPRESSIONS` findings unless more are urgent, each thing and side once; nothing absent,
+    past or asked for. What is found `BY_THE_WAY` is left out beside anything else.
     """
-    told = [f for f in ordered(findings) if _tells(f)]
+    told = [f for f in ordered([_graded(f) for f in findings]) if _tells(f)]
     inferred = [f for f in told if observation(f.observation.key).kind is Kind.INFERENCE]
     lines = [*inferred, *(f for f in told if f not in inferred)]
+    lines.sort(key=lambda f: (f.actionable or 9) > URGENT)
     once = {(f.observation.key, f.laterality): f for f in reversed(lines)}
     lines = [f for f in lines if once[f.observation.key, f.laterality] is f]
     matters = [f for f in lines if f.observation.key not in BY_THE_WAY]
-    return render((matters or lines)[:IMPRESSIONS], language=language)
+    urgent = sum((f.actionable or 9) <= URGENT for f in matters)
+    return render((matters or lines)[: max(IMPRESSIONS, urgent)], language=language)
+
+
+def _graded(finding: Finding) -> Finding:
+    """The finding with the vocabulary's ACR category, which no text carries."""
+    category = observation(finding.observation.key).actionable if _tells(finding) else None
+    return finding if finding.actionable else replace(finding, actionable=category)
 
 
 def conclusion(findings: Sequence[Finding]) -> tuple[Sentence, ...]:
