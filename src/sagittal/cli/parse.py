@@ -79,7 +79,7 @@ def line(
     said = {
         "row": row,
         "findings": to_json(parsed.findings),
-        "labels": text_labels(report.text, label_set) if label_set else {},
+        "labels": text_labels(report.text, label_set, parsed) if label_set else {},
         "unparsed": to_json(parsed.unparsed),
     }
     return said | {"text": report.text} if report.stripped else said

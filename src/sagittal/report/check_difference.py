@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sagittal.report.finding import ChangeKind, Finding, Laterality, Measurement, Severity
+from sagittal.report.finding import MM, ChangeKind, Finding, Laterality, Measurement, Severity
 from sagittal.report.problem import ProblemKind
 from sagittal.report.stated import number
 from sagittal.report.statement import RIGHT_LEFT, sides
@@ -127,7 +127,7 @@ def _site(finding: Finding) -> str:
 
 def lengths(measurement: Measurement) -> tuple[float, ...]:
     """Its values in mm, the longest first; nothing where it is no length."""
-    scale = {"mm": 1.0, "cm": 10.0}.get(measurement.unit)
+    scale = MM.get(measurement.unit)
     return () if scale is None else tuple(sorted((scale * v for v in measurement.values), reverse=True))
 
 

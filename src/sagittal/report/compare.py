@@ -19,6 +19,7 @@ from datetime import date
 from typing import Literal
 
 from sagittal.report.finding import (
+    MM,
     Change,
     ChangeKind,
     Finding,
@@ -95,9 +96,8 @@ growth only; that the same limit makes a nodule smaller is the house's reading."
 def mean_diameter_mm(finding: Finding) -> tuple[float, Measurement] | None:
     """Mean of the stated axes in mm with its measurement; None where none is in mm or cm."""
     for measurement in finding.measurements:
-        if measurement.quantity == "diameter" and measurement.unit in ("mm", "cm") and _sound(measurement):
-            scale = 10.0 if measurement.unit == "cm" else 1.0
-            return scale * sum(measurement.values) / len(measurement.values), measurement
+        if measurement.quantity == "diameter" and measurement.unit in MM and _sound(measurement):
+            return MM[measurement.unit] * sum(measurement.values) / len(measurement.values), measurement
     return None
 
 

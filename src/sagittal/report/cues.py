@@ -28,6 +28,11 @@ def spelled(pattern: str) -> str:
     return "".join(p.replace(" ", r"\s" if p.startswith("(?<") else r"\s+") for p in parts)
 
 
+def one_of(patterns: Iterable[str]) -> str:
+    """One of the patterns of a file, without brackets; where there are none, what never matches."""
+    return "|".join(map(spelled, patterns)) or "(?!)"
+
+
 @dataclass(frozen=True, eq=False)
 class Table(Generic[V]):
     """Patterns that each mean a value; where several fit at a place, the first of the file counts."""

@@ -21,6 +21,7 @@ from functools import cache
 
 from sagittal.errors import BadInput
 from sagittal.report.finding import (
+    MM,
     ChangeKind,
     Finding,
     Laterality,
@@ -41,7 +42,6 @@ PART_OF = 0.5
 MAX_ALIKE = 200
 """Most different statements of one observation in one report."""
 
-_LENGTHS = {"mm": 1.0, "cm": 10.0}
 _NO_SIZE = frozenset({"distance"})
 
 
@@ -131,9 +131,9 @@ def _sideless(key: str) -> bool:
 
 def _size_mm(finding: Finding) -> float | None:
     lengths = [
-        value * _LENGTHS[m.unit]
+        value * MM[m.unit]
         for m in finding.measurements
-        if m.unit in _LENGTHS and m.quantity not in _NO_SIZE
+        if m.unit in MM and m.quantity not in _NO_SIZE
         for value in m.values
     ]
     return round(max(lengths), 3) if lengths else None

@@ -66,6 +66,10 @@ class ChangeKind(StrEnum):
     NOT_COMPARABLE = "not comparable"
 
 
+MM = {"mm": 1.0, "cm": 10.0}
+"""Unit of a length in a body (UCUM) -> millimetres."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """A measured quantity.

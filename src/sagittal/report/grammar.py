@@ -132,23 +132,19 @@ class _Noun:
             number_ = form(counts["one"] if count == 1 else counts["many"], *agree).format(n=count)
         elif count is not None:
             areas = form(counts["area"] if count == 1 else counts["areas"], *agree).format(n=count)
-        values = [
-            value
-            for pair in finding.attributes
-            if is_adjective(finding.observation.key, pair)
-            for value in pair[1:]
-        ]
+        key = finding.observation.key
+        adjectives = [value for what, value in finding.attributes if is_adjective(key, (what, value))]
         severity = form(grammar["severity"][finding.severity.value], *agree) if finding.severity else ""
-        # In a denial the noun may need another form ("kein", "pas de").
         self.text = _tidy(
             grammar["noun"].format(
                 count=number_,
                 areas=areas,
                 severity=severity,
-                adjectives=" ".join(form(grammar["adjectives"][value], *agree) for value in values),
+                adjectives=" ".join(form(grammar["adjectives"][value], *agree) for value in adjectives),
                 term=term,
             )
         )
+        # What denies it agrees with it as well ("kein", "keine").
         self.no = form(grammar["no"], *agree)
 
     def described(self) -> str:

@@ -11,7 +11,7 @@ from sagittal.report.attach import Clause
 from sagittal.report.finding import Finding, Presence, Temporality
 from sagittal.report.language import Language, language
 from sagittal.report.lexicon import Hit, find_sites, tokens
-from sagittal.report.parse import SILENT, parse_document
+from sagittal.report.parse import SILENT, Parsed, parse_document
 from sagittal.report.scope import assertion
 from sagittal.report.segment import clauses, sentences
 from sagittal.report.vocabulary import observation, observations, within
@@ -71,13 +71,16 @@ def _elsewhere(finding: Finding, places: Sequence[str] = ()) -> bool:
     return bool(named) and all(any(within(place, whole) for whole in other) for place in named)
 
 
-def text_labels(text: str, label_set: LabelSet) -> dict[str, int]:
+def text_labels(text: str, label_set: LabelSet, parsed: Parsed | None = None) -> dict[str, int]:
     """The columns of one report text.
+
+    Args:
+        parsed: what `parse_document` read in it, where that is at hand.
 
     CT-RATE counts any lymph node that is described, however small; the vocabulary calls only enlarged
     ones lymphadenopathy. For that set the mention of a node that is not denied is enough.
     """
-    parsed = parse_document(text)
+    parsed = parsed or parse_document(text)
     nearby = _Nearby(text, language(parsed.language))
     kept = [
         finding

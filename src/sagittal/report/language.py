@@ -131,12 +131,17 @@ _WORD = re.compile(r"[^\W\d_]+")
 _SAMPLE = 4000
 
 
+@cache
+def _common(code: str) -> frozenset[str]:
+    return frozenset(map(plain, document(code)["text"]["common"]))
+
+
 def detect(text: str) -> str:
     """The likeliest language of a text by its common words; English where nothing speaks for another."""
     seen = [plain(m[0]) for m in _WORD.finditer(text[:_SAMPLE])]
     best, most = DEFAULT, 0
     for code in languages():
-        common = {plain(word) for word in document(code)["text"]["common"]}
+        common = _common(code)
         count = sum(word in common for word in seen)
         # One word is no language: "bilateral" and "normal" are everywhere.
         if count > most and (code == DEFAULT or count > 1):

@@ -19,7 +19,7 @@ from itertools import pairwise
 from sagittal.errors import BadInput, Refused
 from sagittal.report.code import Concept
 from sagittal.report.compare import AMBIGUOUS, DOUBTFUL, RULES, Repeatability, changed, covers, gone, of
-from sagittal.report.finding import ChangeKind, Finding, Measurement, Presence
+from sagittal.report.finding import MM, ChangeKind, Finding, Measurement, Presence
 from sagittal.report.pairing import NEAR_MM, Transform, carried, may_be, pair
 from sagittal.report.vocabulary import site
 
@@ -329,7 +329,7 @@ def axes_mm(finding: Finding) -> tuple[float | None, float | None, Measurement |
     long = short = None
     source = None
     for measurement in finding.measurements:
-        scale = {"mm": 1.0, "cm": 10.0}.get(measurement.unit)
+        scale = MM.get(measurement.unit)
         values = measurement.values
         if scale is None or not values or not all(math.isfinite(v) and v > 0 for v in values):
             continue

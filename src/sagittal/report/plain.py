@@ -15,6 +15,7 @@ from sagittal.report import grammar
 from sagittal.report.disclosure import signed
 from sagittal.report.draft import ordered
 from sagittal.report.finding import (
+    MM,
     Change,
     ChangeKind,
     Finding,
@@ -33,7 +34,6 @@ from sagittal.report.translate import restated
 
 URGENT = 2
 """Findings of this ACR category or a lower one are to be asked about first."""
-_TO_MM = {"mm": 1.0, "cm": 10.0}
 _MODALITY = {"CR": "DX", "PT": "NM"}
 
 
@@ -155,7 +155,7 @@ def _size(measurement: Measurement, spoken: Language) -> list[str]:
         return [""]
     told = [form.format(amount=grammar.amount(measurement, spoken))]
     if measurement.quantity == "diameter":
-        like = _like(max(measurement.values) * _TO_MM[unit], words["like"]["mm"])
+        like = _like(max(measurement.values) * MM[unit], words["like"]["mm"])
         told += [words["lines"]["like"].format(like=like)] if like else []
     elif measurement.quantity == "volume" and unit == "mL":
         like = _like(measurement.values[0], words["like"]["mL"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from sagittal.report.cues import spelled
+from sagittal.report.cues import one_of
 from sagittal.report.language import Language, plain
 from sagittal.report.literals import compiled, may_match
 from sagittal.report.names import DEFAULT, document
@@ -44,8 +44,8 @@ def _cuts(language: Language) -> _Cuts:
     names = "|".join(sorted((re.escape(n).replace(r"\ ", r"[ ]+") for n in written), key=len)[::-1])
     segment = language.file["segment"]
     short = "|".join(map(re.escape, segment["abbreviations"]))
-    spaced = "|".join(map(spelled, segment["breaks"])) or "(?!)"
-    opened = "|".join(map(spelled, segment["openings"])) or "(?!)"
+    spaced = one_of(segment["breaks"])
+    opened = one_of(segment["openings"])
     coordinating = "|".join(language.file["cues"]["attach"]["and"][:1])
     return _Cuts(
         headings,
@@ -69,7 +69,7 @@ def _dictated(language: Language) -> tuple[re.Pattern[str], dict[str, str]]:
     marks = language.file["segment"].get("dictated", {})
     words = {word: mark for mark, all_ in marks.items() for word in all_}
     not_after = "".join(rf"(?<!\b{word} )" for word in language.file["segment"].get("not_dictated", ()))
-    named = "|".join(spelled(word) for word in words) or "(?!)"
+    named = one_of(words)
     return compiled(rf"(?<=[ \t]){not_after}(?:{named})(?=[\s.,;]|$)(?! of\b)"), words
 
 

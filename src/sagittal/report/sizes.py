@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
-from sagittal.report.cues import spelled
+from sagittal.report.cues import one_of, spelled
 from sagittal.report.finding import Measurement
 from sagittal.report.language import Language
 from sagittal.report.stated import CRITERION, UNITS, is_reserved
 
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,3})?"
 DETAIL = re.compile(r"\s*\(([^()\n]*)\)")
-
-
-def _spaced(patterns: Iterable[str]) -> str:
-    return "|".join(map(spelled, patterns)) or "(?!)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +45,13 @@ def _sizes(language: Language) -> _Sizes:
     quantities = {word.lower(): name for name, word in file["quantities"].items()}
     quantities |= table["synonyms"]
     unit = "|".join(sorted(map(re.escape, units), key=len, reverse=True))
-    quantity = "|".join(sorted((_spaced([q]) for q in quantities), key=len, reverse=True))
+    quantity = "|".join(sorted((one_of([q]) for q in quantities), key=len, reverse=True))
     with_, of = map(spelled, table["named"])
-    about = rf"(?:(?:{_spaced(table['about'])})\s+)?"
-    by = rf"(?:\s*(?:mm|cm)?\s*(?:{_spaced(table['by'])})\s*"
+    about = rf"(?:(?:{one_of(table['about'])})\s+)?"
+    by = rf"(?:\s*(?:mm|cm)?\s*(?:{one_of(table['by'])})\s*"
     after = tuple((p, name) for p, name in table["after"].items())
     pattern = re.compile(
-        rf"(?P<head>\b(?:{_spaced(table['head'])})\s+{about}"
+        rf"(?P<head>\b(?:{one_of(table['head'])})\s+{about}"
         rf"|\b{with_.replace('@quantity', f'(?P<quantity>{quantity})')}\s+{about}"
         rf"|\b{of.replace('@quantity', f'(?P<of>{quantity})')}\s+{about})?"
         rf"(?<![\w.,/])(?P<a>-?{_NUMBER}){by}(?P<b>{_NUMBER}))?{by}(?P<c>{_NUMBER}))?"
@@ -67,10 +63,10 @@ def _sizes(language: Language) -> _Sizes:
         pattern,
         units,
         quantities,
-        tuple((re.compile(rf"[\s-]+(?:{_spaced([p])})\b", re.IGNORECASE), name) for p, name in after),
-        re.compile(rf"\s+(?:{_spaced(table['distance'])})\b", re.IGNORECASE),
+        tuple((re.compile(rf"[\s-]+(?:{one_of([p])})\b", re.IGNORECASE), name) for p, name in after),
+        re.compile(rf"\s+(?:{one_of(table['distance'])})\b", re.IGNORECASE),
         re.compile(
-            rf"(?:{_spaced(table['before'])})\s*(?:(?:{_spaced(table['head'])})\s+)?[:(]?\s*$", re.IGNORECASE
+            rf"(?:{one_of(table['before'])})\s*(?:(?:{one_of(table['head'])})\s+)?[:(]?\s*$", re.IGNORECASE
         ),
         tuple((name, _inverse(file["measure"][name], slot)) for name, slot in notes.items()),
     )
@@ -173,14 +169,14 @@ def counts(language: Language) -> _Counts:
     """What reads the numbers of lesions."""
     table = language.file["sizes"]
     words = tuple(table["numbers"])
-    single = _spaced(table["single"])
+    single = one_of(table["single"])
     # "her iki" is both, not two.
     both = "".join(f"(?<!{re.escape(word)})" for word in table.get("not_before", ()))
     return _Counts(
         re.compile(
             rf"(?<![\w.,/-]){both}(?P<n>\d{{1,3}}|{'|'.join(words)}|{single})"
-            rf"(?!\s*(?:mm|cm|ml|x|×|%|{_spaced(table['not_counted'])})\b|[.,/-]?\d|\s*[-×/%.])"
-            rf"(?P<areas>\s+(?:{_spaced(table['areas'])}))?\b",
+            rf"(?!\s*(?:mm|cm|ml|x|×|%|{one_of(table['not_counted'])})\b|[.,/-]?\d|\s*[-×/%.])"
+            rf"(?P<areas>\s+(?:{one_of(table['areas'])}))?\b",
             re.IGNORECASE,
         ),
         words,

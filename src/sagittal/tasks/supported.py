@@ -22,6 +22,7 @@ from functools import cache
 from importlib import resources
 
 from sagittal.report.finding import Finding, Measurement, Presence
+from sagittal.report.grammar import capital
 from sagittal.report.language import language as language_of
 from sagittal.report.names import names, site_names
 from sagittal.report.report import Sentence
@@ -147,8 +148,7 @@ def _lines(answer: str) -> list[str]:
 
 
 def _sentence(text: str, language: str) -> str:
-    first = "İ" if language == "tr" and text[0] == "i" else text[0].upper()
-    return first + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return capital(text, language_of(language)) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 Same = Callable[[Finding, Finding], bool]
