@@ -156,7 +156,10 @@ def test_parse_never_raises_on_word_salad_and_spans_lie_inside(words: list[str])
     "text", ["nodule " * 4000, "(" * 50000, "no " * 8000, "1 x " * 5000, "a." * 50000, "lungs " * 4000]
 )
 def test_long_hostile_text_is_read(text: str) -> None:
-    parse_document(text)
+    parsed = parse_document(text)
+    spans = [f.evidence.span for f in parsed.findings if f.evidence and f.evidence.span]
+    assert len(spans) == len(parsed.findings)
+    assert all(0 <= start < end <= len(text) for start, end in (*spans, *parsed.unparsed))
 
 
 def test_public_names_are_these() -> None:

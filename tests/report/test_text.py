@@ -170,7 +170,8 @@ def test_clean_is_done_at_once_and_in_one_form(text: str) -> None:
 @given(st.text(alphabet="ab <>/&#;\\'{}\"!-1pu\n\u0301\x00", max_size=60))
 def test_any_text_is_read(text: str) -> None:
     for start in ("", "<p>", "{\\rtf1 "):
-        from_text(start + text)
+        told = from_text(start + text).text
+        assert clean(told) == told
 
 
 @given(st.binary(max_size=200))
