@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sagittal.errors import BadInput
@@ -159,6 +159,8 @@ def test_what_is_not_seen_is_taken_out(text: str, seen: str) -> None:
     assert clean(text) == seen == clean(seen)
 
 
+@example("\u1100\u1161\u0308\u3099")
+@example("か\u3099\u0300\u0316")  # a voicing mark and two more, in an order of their own
 @given(st.text() | st.text(alphabet="eE\u0301\u0316\u0308\u200b\u1100\u1161\u11a8か\u3099\r\n\ufb01"))
 def test_clean_is_done_at_once_and_in_one_form(text: str) -> None:
     once = clean(text)

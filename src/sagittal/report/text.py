@@ -187,8 +187,9 @@ _TO_DO = re.compile(
     r"\U000e0000-\U000e01ef]"
 )
 """Every character of `_TABLE` and the marks that compose."""
-# Marks are composed in runs of at most 30: ordering a longer run takes time with its square.
-_DECOMPOSED = re.compile(r"[^\W\d_][\u0300-\u036f]{1,30}|[\u1100-\u11ff]{2,3}|[\u3040-\u30ff][\u3099\u309a]")
+# A letter with its marks (accents, voicing, the rest of a Korean syllable) is composed as a whole, in
+# runs of at most 30: ordering a longer run takes time with its square.
+_DECOMPOSED = re.compile(r"[^\W\d_][\u0300-\u036f\u1160-\u11ff\u3099\u309a]{1,30}")
 
 
 def clean(text: str) -> str:
