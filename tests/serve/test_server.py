@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import socket
 import urllib.error
 import urllib.request
@@ -37,6 +39,22 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path, kit: SimpleNamespace) ->
             serving(ServeSettings(tmp_path, port=port), kit.READER),
         ):
             pass
+
+
+def test_log_handlers_of_the_process_stay_open(tmp_path: Path, kit: SimpleNamespace) -> None:
+    """A handler that closes its stream, as absl's does, must not be shut down by the server's start."""
+    closed: list[bool] = []
+
+    class Handler(logging.StreamHandler[io.StringIO]):
+        def close(self) -> None:
+            closed.append(True)
+            super().close()
+
+    handler = Handler(io.StringIO())
+    with serving(ServeSettings(tmp_path, port=0), kit.READER):
+        pass
+    assert closed == []
+    handler.close()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.0.7", "example.org"])

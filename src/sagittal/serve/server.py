@@ -40,6 +40,8 @@ def serving(settings: ServeSettings, reader: Reader) -> Iterator[Running]:
         access_log=False,
         # What goes wrong in a request the guard logs, without what it was about.
         log_level="critical",
+        # uvicorn's own configuration would close every log handler of this process.
+        log_config=None,
         server_header=False,
         timeout_graceful_shutdown=2,
     )
