@@ -13,7 +13,7 @@ test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" --timeout 1800
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" --timeout 1800 --hypothesis-profile search
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

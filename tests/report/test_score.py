@@ -78,6 +78,14 @@ def test_the_order_of_statements_changes_nothing(a: list[Finding], b: list[Findi
         assert interval.value == pytest.approx(second.values[name].value), name
 
 
+def test_of_two_that_may_be_left_over_the_same_one_is_whatever_their_order() -> None:
+    anywhere = Finding(concept("nodule"))
+    upper, lower = (replace(anywhere, site=site(k).concept) for k in ("upper_lobe", "lower_lobe"))
+    a, b = [upper, lower], [anywhere, replace(upper, presence=Presence.ABSENT)]
+    rates = {value(order, b, "contradiction.micro") for order in (a, a[::-1])}
+    assert len(rates) == 1
+
+
 @settings(max_examples=50)
 @given(REPORT, REPORT)
 def test_precision_is_recall_with_the_sides_changed(a: list[Finding], b: list[Finding]) -> None:

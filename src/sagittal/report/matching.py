@@ -2,8 +2,9 @@
 
 Statements are paired within one observation and one class (affirmed, or gone), never across. As many
 as possible are paired, each once; among all such pairings the one is taken in which most sides agree,
-then most sites, sizes, presences, grades and changes, then fewest sides contradict: so the counts do
-not depend on the order of the statements. One addition: a statement without a side ("effusions") may
+then most sites, sizes, presences, grades and changes, then fewest sides contradict. Where that leaves a
+choice, what the statements say decides and not where they stand, so nothing depends on their order. One
+addition: a statement without a side ("effusions") may
 answer both halves of a bilateral one, and then counts twice.
 """
 
@@ -136,9 +137,16 @@ def _compared(
     return pairs, counts
 
 
+def _content(s: Statement) -> str:
+    """What a statement says, for sorting."""
+    said = (s.side, s.site, s.size_mm, s.presence, s.severity, s.change, s.half, s.critical)
+    return repr((*said, s.finding.tracking_uid))
+
+
 def _grouped(statements: Sequence[Statement]) -> dict[str, list[Statement]]:
     groups: dict[str, list[Statement]] = {}
-    for statement in statements:
+    # In an order of content: pairings of equal worth may leave different statements over.
+    for statement in sorted(statements, key=_content):
         groups.setdefault(statement.key, []).append(statement)
     return groups
 
