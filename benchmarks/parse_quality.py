@@ -34,7 +34,8 @@ from typing import Any
 
 from sagittal.report.finding import Finding, Presence, Temporality
 from sagittal.report.labels import NO_FINDING, labels, names, text_labels
-from sagittal.report.parse import parse_document, presence
+from sagittal.report.parse import parse_document
+from sagittal.report.presence import presence
 from sagittal.report.vocabulary import observations
 
 DATA = Path(__file__).resolve().parents[2] / "shared/data"

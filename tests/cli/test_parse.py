@@ -14,13 +14,27 @@ def test_a_report_is_one_document(sagittal: Any, tmp_path: Path) -> None:
     report.write_text("FINDINGS: 8 mm nodule in the right upper lobe. No effusion. Bones intact.", "utf-8")
     ran = sagittal("parse", report, "--json", "--labels", "chexpert14")
     assert (ran.code, ran.err) == (0, "")
-    assert set(ran.json) == {"row", "findings", "labels", "unparsed"}
+    remarks = {"limitations", "recommendations", "priors"}
+    assert set(ran.json) == {"row", "findings", "labels", "unparsed"} | remarks
     first = ran.json["findings"][0]
     assert first["observation"]["key"] == "nodule" and first["laterality"] == "right"
     assert first["measurements"][0]["values"] == [8.0]
     assert ran.json["labels"]["Lung Lesion"] == 1 and ran.json["labels"]["Pleural Effusion"] == 0
     text = report.read_text("utf-8")
     assert [text[slice(*span)] for span in ran.json["unparsed"]] == ["Bones intact."]
+
+
+def test_remarks_and_priors_are_of_the_line(sagittal: Any, tmp_path: Path) -> None:
+    report = tmp_path / "report.txt"
+    text = "COMPARISON: 12 March 2024\nFINDINGS: Motion artifact. No follow-up is needed. CT in 6-12 months."
+    report.write_text(text + "\nRECOMMENDATION: MRI in 2 weeks.", "utf-8")
+    said = sagittal("parse", report, "--json").json
+    assert said["priors"] == [{"span": [12, 25], "day": "2024-03-12"}]
+    assert [r["key"] for r in said["limitations"]] == ["motion"]
+    first, second = said["recommendations"]
+    assert (first["key"], first["denied"], first["interval"]) == ("follow_up", True, None)
+    assert (second["key"], second["denied"]) == ("mr", False)
+    assert second["interval"] == {"low": 2, "high": 2, "unit": "wk"}
 
 
 def test_a_table_is_one_line_a_row_in_order(sagittal: Any, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from sagittal.report.finding import Certainty, Presence, Temporality
 from sagittal.report.language import language
 from sagittal.report.lexicon import find_observations, tokens
 from sagittal.report.names import names
-from sagittal.report.parse import parse, parse_document, presence
+from sagittal.report.parse import parse, parse_document
+from sagittal.report.presence import presence
 from sagittal.report.scope import Said
 from sagittal.report.vocabulary import observations
 

@@ -7,10 +7,19 @@ import re
 import pytest
 
 from sagittal.report.names import languages
-from sagittal.report.remarks import Remark, read_remarks, remarks
+from sagittal.report.parse import parse_document
+from sagittal.report.remarks import Interval, Remark, read_remarks, remarks
 from sagittal.report.vocabulary import EXAMS
 
 ALL = [*remarks("limitation"), *remarks("recommendation")]
+MADE = {
+    "en": "The examination: {}.",
+    "de": "Die Untersuchung: {}.",
+    "fr": "L'examen : {}.",
+    "es": "El estudio: {}.",
+    "it": "L'esame: {}.",
+    "tr": "İnceleme: {}.",
+}
 ASKED = {
     "en": "We recommend the following: {}.",
     "de": "Empfohlen wird: {}.",
@@ -36,7 +45,7 @@ def test_the_list() -> None:
 def test_every_word_of_every_language_is_read_as_what_it_stands_for(remark: Remark, code: str) -> None:
     name = remark.name(code)
     for word in (name.term, *name.synonyms):
-        text = ASKED[code].format(word)
+        text = (MADE if remark.technique else ASKED)[code].format(word)
         found = [r for r in read_remarks(text, code) if r.remark is remark]
         assert any(word in text[r.start : r.end] for r in found), text
 
@@ -66,3 +75,59 @@ def test_the_longer_phrase_counts() -> None:
 )
 def test_sentences_as_they_are_written(code: str, text: str, keys: str) -> None:
     assert [key for key, _ in _read(text, code)] == keys.split()
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("en", "Recommend follow-up CT in 6-12 months.", {"follow_up": (6, 12, "mo"), "ct": (6, 12, "mo")}),
+        ("en", "Biopsy is advised, and CT in three months.", {"biopsy": None, "ct": (3, 3, "mo")}),
+        ("en", "A 12-month follow-up is recommended.", {"follow_up": (12, 12, "mo")}),
+        ("en", "RECOMMENDATION: Chest CT after 2 years.", {"ct": (2, 2, "a")}),
+        (
+            "en",
+            "Ultrasound or MRI in 1 to 2 weeks is suggested.",
+            {"ultrasound": (1, 2, "wk"), "mr": (1, 2, "wk")},
+        ),
+        ("de", "CT-Kontrolle in 3 bis 6 Monaten empfohlen.", {"ct": (3, 6, "mo"), "follow_up": (3, 6, "mo")}),
+        ("fr", "Contrôle par scanner recommandé à 3 mois.", {"follow_up": (3, 3, "mo"), "ct": (3, 3, "mo")}),
+        ("es", "Se recomienda control en seis meses.", {"follow_up": (6, 6, "mo")}),
+        ("it", "Si consiglia controllo TC tra 12 mesi.", {"follow_up": (12, 12, "mo"), "ct": (12, 12, "mo")}),
+        ("tr", "3 ay sonra BT ile kontrol önerilir.", {"ct": (3, 3, "mo"), "follow_up": (3, 3, "mo")}),
+    ],
+)
+def test_the_interval_of_a_recommendation(code: str, text: str, expected: dict[str, object]) -> None:
+    found = {r.remark.key: r.interval for r in read_remarks(text, code)}
+    assert found == {key: None if i is None else Interval(*i) for key, i in expected.items()}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("en", "No follow-up is needed."),
+        ("en", "Follow-up CT is not required."),
+        ("en", "No further imaging follow-up is recommended."),
+        ("en", "No motion artifact."),
+        ("de", "Eine CT-Kontrolle ist nicht erforderlich."),
+        ("de", "Keine Verlaufskontrolle erforderlich."),
+        ("fr", "Aucun contrôle n'est nécessaire."),
+        ("es", "No se recomienda control."),
+        ("it", "Non è necessario controllo TC."),
+        ("tr", "Takip gerekmez."),
+    ],
+)
+def test_what_is_not_so_is_denied(code: str, text: str) -> None:
+    found = read_remarks(text, code)
+    assert found and all(r.denied for r in found)
+
+
+def test_how_the_next_examination_is_to_be_done_limits_nothing() -> None:
+    text = "Recommend follow-up chest CT without contrast in 6 months."
+    assert [key for key, _ in _read(text)] == ["follow_up", "ct"]
+
+
+def test_the_parser_gives_remarks_and_counts_their_sentences_as_understood() -> None:
+    text = "Limited by motion artifact. 8 mm nodule. CT in 3 months is recommended. Thank you."
+    parsed = parse_document(text, "en")
+    assert [r.remark.key for r in parsed.remarks] == ["motion", "ct"]
+    assert [text[slice(*span)] for span in parsed.unparsed] == ["Thank you."]

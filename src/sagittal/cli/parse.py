@@ -7,6 +7,7 @@ import json as _json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from sagittal.report.codec import to_json
 from sagittal.report.labels import LABEL_SETS, LabelSet, text_labels
 from sagittal.report.language import language as language_of
 from sagittal.report.parse import parse_document
+from sagittal.report.remarks import Remarked
 from sagittal.report.text import MAX_REPORT, Plain, encoding_of, from_text, read
 
 MAX_TABLE = 512 * 2**20
@@ -44,7 +46,8 @@ def parse(
 ) -> None:
     """Report text into findings.
 
-    One JSON object a report, in order: row, findings, labels, unparsed spans. Spans are places in the
+    One JSON object a report, in order: row, findings, labels, unparsed spans, limitations,
+    recommendations and priors. Spans are places in the
     text as it came in; where markup or unseen characters were taken off, "text" is what they refer to.
     """
     if labels is not None and labels not in LABEL_SETS:
@@ -81,8 +84,24 @@ def line(
         "findings": to_json(parsed.findings),
         "labels": text_labels(report.text, label_set, parsed) if label_set else {},
         "unparsed": to_json(parsed.unparsed),
+        "limitations": [_remark(each) for each in parsed.remarks if each.remark.kind == "limitation"],
+        "recommendations": [_remark(each) for each in parsed.remarks if each.remark.kind == "recommendation"],
+        "priors": [{"span": [p.start, p.end], "day": p.day and p.day.isoformat()} for p in parsed.priors],
     }
     return said | {"text": report.text} if report.stripped else said
+
+
+def _remark(said: Remarked) -> dict[str, Any]:
+    when = (
+        {"interval": said.interval and asdict(said.interval)} if said.remark.kind == "recommendation" else {}
+    )
+    return {
+        "key": said.remark.key,
+        "meaning": said.remark.meaning,
+        "span": [said.start, said.end],
+        "denied": said.denied,
+        **when,
+    }
 
 
 def json_line(

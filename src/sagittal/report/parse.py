@@ -10,21 +10,20 @@ The scope rules follow NegEx (Chapman et al., J Biomed Inform 2001;34:301) with 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sagittal.errors import BadInput
-from sagittal.report.attach import Clause, changes
-from sagittal.report.finding import Change, Evidence, Finding
+from sagittal.report.finding import Evidence, Finding
 from sagittal.report.language import detect
 from sagittal.report.language import language as _language
-from sagittal.report.lexicon import Hit, elected, find_observations, tokens
+from sagittal.report.lexicon import elected
 from sagittal.report.names import DEFAULT
+from sagittal.report.priors import Prior, named_priors
+from sagittal.report.remarks import Remarked, remarked
 from sagittal.report.report import Report, Sentence
-from sagittal.report.scope import Said, assertion
-from sagittal.report.segment import Piece, clauses, sentences, undictated
-from sagittal.report.sentence import Words, findings, heard
-from sagittal.report.stated import settled
+from sagittal.report.segment import sentences, undictated
+from sagittal.report.sentence import findings, heard
 
 SILENT = frozenset({"technique", "comparison", "limitations", "recommendation"})
 """Sections that state no finding of this study."""
@@ -36,13 +35,17 @@ class Parsed:
 
     Args:
         findings: in order; ``evidence.span`` is the (start, end) of the clause each was read from.
-        unparsed: spans of sentences in which no finding of the vocabulary was recognised.
+        unparsed: spans of sentences in which no finding, remark or prior was recognised.
         language: in which the text was read.
+        remarks: limitations and recommendations, in order.
+        priors: earlier studies that it names by their date, in order.
     """
 
     findings: tuple[Finding, ...]
     unparsed: tuple[tuple[int, int], ...]
     language: str = DEFAULT
+    remarks: tuple[Remarked, ...] = ()
+    priors: tuple[Prior, ...] = ()
 
 
 def parse_document(text: str, language: str | None = None) -> Parsed:
@@ -58,7 +61,11 @@ def parse_document(text: str, language: str | None = None) -> Parsed:
     """
     spoken = _language(language or detect(text))
     text = undictated(text, spoken)
-    pieces = [piece for piece in sentences(text, spoken) if piece.section not in SILENT]
+    every = sentences(text, spoken)
+    remarks = tuple(remarked(text, every, spoken))
+    priors = tuple(named_priors(text, every, spoken))
+    aside = sorted([*(r.start for r in remarks), *(p.start for p in priors)])
+    pieces = [piece for piece in every if piece.section not in SILENT]
     said = [text[piece.start : piece.end] for piece in pieces]
     whole = [heard(each, piece.section, spoken) for each, piece in zip(said, pieces, strict=True)]
     region = elected(vote for each in whole for vote in each.votes)
@@ -68,48 +75,9 @@ def parse_document(text: str, language: str | None = None) -> Parsed:
         read = findings(each, piece.section, spoken, region if sentence.open else None)
         for start, end, finding in read:
             found.append(replace(finding, evidence=Evidence(span=(piece.start + start, piece.start + end))))
-        if not read:
+        if not read and bisect_left(aside, piece.start) == bisect_left(aside, piece.end):
             unparsed.append((piece.start, piece.end))
-    return Parsed(tuple(found), tuple(unparsed), spoken.code)
-
-
-def presence(text: str, span: tuple[int, int], language: str | None = None) -> Said:
-    """What a text says of the phrase at ``span``, whether or not the vocabulary knows it.
-
-    The rules are those of `parse`: for the words of an observation both say the same. `Said.word` sums
-    it up as present, absent, uncertain or historical.
-
-    Args:
-        span: (start, end) of the phrase, in characters; part of a word stands for the whole of it.
-        language: its ISO 639-1 code; None: the likeliest.
-
-    Raises:
-        BadInput: a language that is not there, or a span that is empty or not inside the text.
-    """
-    start, end = span
-    if not 0 <= start < end <= len(text):
-        raise BadInput(f"span {span} in a text of {len(text)} characters", "0 <= start < end <= its length")
-    spoken = _language(language or detect(text))
-    text = undictated(text, spoken)
-    sentence = next((s for s in sentences(text, spoken) if s.end > start), Piece(start, end, ""))
-    origin = min(sentence.start, start)
-    start, end = start - origin, end - origin
-    text = text[origin : max(sentence.end, end + origin)]
-    words = Words.of(text, spoken).text
-    if words[start:end] != text[start:end]:
-        words = text  # The phrase stands in a note or a size that is read as such.
-    pieces = clauses(text, Piece(0, len(text), sentence.section), spoken)
-    piece = next((clause for clause in pieces if clause.end > start), Piece(start, end, sentence.section))
-    piece = replace(piece, start=min(piece.start, start), end=max(piece.end, end))
-    others = find_observations(words, tokens(words, piece.start, piece.end, spoken), spoken)
-    hit = next((h for h in others if (h.start, h.end) == (start, end)), Hit(start, end, ("",)))
-    apart = [h for h in others if h.end <= start or end <= h.start]
-    hits = tuple(sorted([*apart, hit], key=lambda h: h.start))
-    clause = Clause(words, piece.start, piece.end, hits, spoken)
-    said = assertion(clause, hit, piece.section)
-    kind = changes(clause)[hits.index(hit)].change
-    change = Change(kind) if kind is not None else None
-    return Said(*settled(said.presence, said.certainty, said.temporality, change)[:3])
+    return Parsed(tuple(found), tuple(unparsed), spoken.code, remarks, priors)
 
 
 def parse(text: str | Report | Iterable[Sentence | str], language: str | None = None) -> list[Finding]:

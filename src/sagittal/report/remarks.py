@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from importlib import resources
+from itertools import pairwise
 from typing import Literal
 
+from sagittal.report.cues import one_of
+from sagittal.report.finding import Presence
+from sagittal.report.language import Language
+from sagittal.report.language import language as _language
+from sagittal.report.literals import compiled, may_match
 from sagittal.report.names import DEFAULT, Name, document
+from sagittal.report.presence import said_of
+from sagittal.report.segment import Piece, sentences
+from sagittal.report.sentence import KEPT
 
 RemarkKind = Literal["limitation", "recommendation"]
 _TABLES: dict[RemarkKind, str] = {"limitation": "limitations", "recommendation": "recommendations"}
-_SENTENCE_END = re.compile(r"(?<!\bi\.v)[.!?](?=\s|$)|\n\s*\n|;")
+_SECTION = "recommendation"
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Remark:
     Args:
         key, meaning: its name in this house, and in English.
         exams: where it occurs; empty for anywhere.
+        technique: how an examination is done: where a sentence recommends, it is what is asked for.
         forbidden: the house does not write it (CLINICAL: never "correlate clinically").
     """
 
@@ -34,6 +45,7 @@ class Remark:
     kind: RemarkKind
     meaning: str
     exams: tuple[str, ...] = ()
+    technique: bool = False
     forbidden: bool = False
 
     def name(self, language: str = DEFAULT) -> Name:
@@ -42,12 +54,28 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """How long to wait: from ``low`` to ``high`` in a UCUM unit (d, wk, mo, a)."""
+
+    low: int
+    high: int
+    unit: str
+
+
+@dataclass(frozen=True)
 class Remarked:
-    """A remark that a text makes with the words at ``start``..``end``."""
+    """A remark that a text makes with the words at ``start``..``end``.
+
+    Args:
+        interval: of a recommendation: when.
+        denied: the text says that it is not so ("no motion artefact", "no follow-up is needed").
+    """
 
     remark: Remark
     start: int
     end: int
+    interval: Interval | None = None
+    denied: bool = False
 
 
 @cache
@@ -56,7 +84,14 @@ def remarks(kind: RemarkKind) -> tuple[Remark, ...]:
     path = resources.files("sagittal.report").joinpath("concepts", "phrases.toml")
     rows = tomllib.loads(path.read_text("utf-8"))[_TABLES[kind]]
     return tuple(
-        Remark(key, kind, row["meaning"], tuple(row.get("exams", ())), row.get("forbidden", False))
+        Remark(
+            key,
+            kind,
+            row["meaning"],
+            tuple(row.get("exams", ())),
+            row.get("technique", False),
+            row.get("forbidden", False),
+        )
         for key, row in rows.items()
     )
 
@@ -78,48 +113,131 @@ def _literal(phrase: str) -> str:
     return words + ("(?:e?s)?" if len(phrase) > 3 else "")
 
 
-@cache
-def _patterns(language: str, kind: RemarkKind) -> tuple[tuple[Remark, re.Pattern[str]], ...]:
-    found = []
-    for remark in remarks(kind):
-        name = remark.name(language)
-        phrases = sorted({name.term, *name.synonyms}, key=len, reverse=True)
-        parts = [*map(_literal, phrases), *(p.replace(" ", r"\s+") for p in name.patterns)]
-        found.append((remark, re.compile(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)", re.IGNORECASE)))
-    return tuple(found)
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """How a language makes its remarks; ``joins`` stands between things that share no interval."""
+
+    limitations: tuple[tuple[Remark, re.Pattern[str]], ...]
+    recommendations: tuple[tuple[Remark, re.Pattern[str]], ...]
+    asks: re.Pattern[str]
+    declines: re.Pattern[str]
+    interval: re.Pattern[str]
+    numbers: dict[str, int]
+    units: dict[str, re.Pattern[str]]
+    joins: re.Pattern[str]
+
+
+def _words(remark: Remark, language: Language) -> re.Pattern[str]:
+    name = remark.name(language.code)
+    phrases = sorted({name.term, *name.synonyms}, key=len, reverse=True)
+    parts = [*map(_literal, phrases), *(p.replace(" ", r"\s+") for p in name.patterns)]
+    return compiled(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)")
 
 
 @cache
-def _asks(language: str) -> re.Pattern[str]:
-    words = (p.replace(" ", r"\s+") for p in document(language)["recommending"]["asks"])
-    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)
+def _reader(language: Language) -> _Reader:
+    table = language.file["recommending"]
+    words = language.file["sizes"]["numbers"]
+    number = rf"\d{{1,3}}|{'|'.join(words)}"
+    units = "|".join(one_of(names) for names in table["units"].values())
+    return _Reader(
+        tuple((remark, _words(remark, language)) for remark in remarks("limitation")),
+        tuple((remark, _words(remark, language)) for remark in remarks("recommendation")),
+        compiled(rf"(?<!\w)(?:{one_of(table['asks'])})(?!\w)"),
+        compiled(rf"(?<!\w)(?:{one_of(table['declines'])})(?!\w)"),
+        re.compile(
+            rf"(?<![\w.,/])(?P<low>{number})(?:\s*(?:-|–|{one_of(table['to'])})\s*(?P<high>{number}))?"
+            rf"[\s-]*(?P<unit>{units})(?!\w)",
+            re.IGNORECASE,
+        ),
+        {word: n for n, word in enumerate(words, 1)},
+        {unit: re.compile(one_of(names), re.IGNORECASE) for unit, names in table["units"].items()},
+        re.compile(rf",|\b(?:{one_of(language.file['cues']['attach']['and'][:1])})\b", re.IGNORECASE),
+    )
 
 
 def read_remarks(text: str, language: str = DEFAULT) -> tuple[Remarked, ...]:
     """Limitations and recommendations that a text names, in order of place.
 
-    A recommendation needs a word that asks for it in the same sentence ("CT is recommended"): "CT of the
-    chest" alone says what was done. Whether the words are denied is not judged here; see
-    `sagittal.report.parse.presence`. Where one phrase stands inside another of the same kind, the longer
-    counts.
+    A recommendation needs a word that asks for it in the same sentence ("CT is recommended"), or stands
+    under that heading: "CT of the chest" alone says what was done. Where one phrase stands inside
+    another of the same kind, the longer counts.
     """
-    found = []
-    start = 0
-    for end in [*(m.end() for m in _SENTENCE_END.finditer(text)), len(text)]:
-        kinds: list[RemarkKind] = ["limitation"]
-        if _asks(language).search(text, start, end):
-            kinds.append("recommendation")
-        for kind in kinds:
-            hits = [
-                Remarked(remark, m.start(), m.end())
-                for remark, pattern in _patterns(language, kind)
-                for m in pattern.finditer(text, start, end)
-            ]
-            found += [hit for hit in hits if not any(_inside(hit, other) for other in hits)]
-        start = end
-    return tuple(sorted(found, key=lambda hit: (hit.start, hit.end)))
+    spoken = _language(language)
+    return tuple(remarked(text, sentences(text, spoken), spoken))
+
+
+def remarked(text: str, pieces: Sequence[Piece], language: Language) -> Iterator[Remarked]:
+    """The remarks of a text's sentences, in order of place."""
+    for piece in pieces:
+        for each in _in_sentence(text[piece.start : piece.end], piece.section, language):
+            yield replace(each, start=each.start + piece.start, end=each.end + piece.start)
+
+
+@lru_cache(maxsize=KEPT)
+def _in_sentence(text: str, section: str, language: Language) -> tuple[Remarked, ...]:
+    reader, lowered = _reader(language), text.lower()
+    declined = may_match(reader.declines, lowered) and reader.declines.search(text) is not None
+    asked = declined or section == _SECTION
+    asked = asked or (may_match(reader.asks, lowered) and reader.asks.search(text) is not None)
+    hits = [
+        Remarked(remark, *match.span())
+        for remark, pattern in (*reader.limitations, *(reader.recommendations if asked else ()))
+        if may_match(pattern, lowered) and not (asked and remark.technique)
+        for match in pattern.finditer(text)
+    ]
+    if not hits:
+        return ()
+    hits = [hit for hit in hits if not any(_inside(hit, other) for other in hits)]
+    # Once a sentence: who repeats a word in it recommends nothing twice.
+    hits = sorted({hit.remark: hit for hit in reversed(hits)}.values(), key=lambda hit: (hit.start, hit.end))
+    said = said_of(text, [(hit.start, hit.end) for hit in hits], section, language)
+    when = _intervals(text, hits, reader)
+    return tuple(
+        replace(
+            hit,
+            interval=interval,
+            denied=each.presence is Presence.ABSENT or (declined and hit.remark.kind == "recommendation"),
+        )
+        for hit, each, interval in zip(hits, said, when, strict=True)
+    )
 
 
 def _inside(hit: Remarked, other: Remarked) -> bool:
     longer = other.end - other.start > hit.end - hit.start
-    return longer and other.start <= hit.start and hit.end <= other.end
+    return (
+        hit.remark.kind == other.remark.kind and longer and other.start <= hit.start and hit.end <= other.end
+    )
+
+
+def _intervals(text: str, hits: Sequence[Remarked], reader: _Reader) -> list[Interval | None]:
+    """The interval of each recommendation: what stands after it, or before all of them.
+
+    "CT or MR in 3 months" gives both the same; "biopsy, and CT in 3 months" only the CT.
+    """
+    found: dict[int, Interval | None] = {}
+    asked = [i for i, hit in enumerate(hits) if hit.remark.kind == "recommendation"]
+    for match in reader.interval.finditer(text):
+        before = [i for i in asked if hits[i].start < match.start()]
+        group = before[-1:] or asked[:1]
+        chain = list(reversed(before)) if before else asked
+        for last, i in pairwise(chain):
+            left, right = sorted((hits[last], hits[i]), key=lambda hit: hit.start)
+            if reader.joins.search(text, left.end, right.start):
+                break
+            group.append(i)
+        for i in group:
+            found.setdefault(i, _interval(match, reader))
+    return [found.get(i) for i in range(len(hits))]
+
+
+def _interval(match: re.Match[str], reader: _Reader) -> Interval:
+    low, high = (_number(match[name], reader) for name in ("low", "high"))
+    unit = next(unit for unit, pattern in reader.units.items() if pattern.fullmatch(match["unit"]))
+    return Interval(low or 0, max(low or 0, high or low or 0), unit)
+
+
+def _number(word: str | None, reader: _Reader) -> int | None:
+    if word is None:
+        return None
+    return int(word) if word.isdecimal() else reader.numbers.get(word.lower())

@@ -22,7 +22,7 @@ from sagittal.report.segment import Piece, clauses
 from sagittal.report.stated import CRITERION, stated
 from sagittal.report.vocabulary import concept, regions, site
 
-_KEPT = 4096
+KEPT = 4096
 """Sentences kept in memory."""
 
 
@@ -188,7 +188,7 @@ class Heard:
     open: bool
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def heard(text: str, section: str, language: Language) -> Heard:
     """The sentence ``text`` of a section."""
     words = Words.of(text, language)
@@ -207,7 +207,7 @@ def heard(text: str, section: str, language: Language) -> Heard:
     )
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def findings(
     text: str, section: str, language: Language, region: str | None
 ) -> tuple[tuple[int, int, Finding], ...]:
