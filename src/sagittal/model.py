@@ -198,5 +198,6 @@ def load(folder: Path) -> Model:
     except (RuntimeError, ValueError, KeyError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"weights of {folder.name} do not fit its config.json: {reason}") from error
-    model.digest = digest(to_json(described), shards, tokenizer.dumps() if tokenizer else "")
+    # Of the configuration as it was written: a field that came later does not make it another model.
+    model.digest = digest(config["model"], shards, tokenizer.dumps() if tokenizer else "")
     return model.eval()
