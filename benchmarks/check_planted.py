@@ -3,7 +3,7 @@
     python benchmarks/check_planted.py [--reports 1000] [--seed 7] [--part test] [--show 0] [--out FILE]
 
 Reports: Indiana (films) and CT-RATE (chest CT), whose wording nobody here wrote, from the shared data.
-A hash of the report's id splits them into a development part, which may be looked at, and a test part,
+`parts` splits them by the report's id into a development part, which may be looked at, and a test part,
 which is only measured. Errors are planted by words and sentences (`planted_errors`), one a report, of the
 five types of Gertz et al. An error counts as found when the draft raises an ``error`` that the clean
 report does not; as placed when that problem touches the planted words (an omission: is one).
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import random
 import time
@@ -34,6 +33,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from parts import part_of
 from planted_errors import FINDING, NEGATION, PLANTERS, Corpus, Planted, sentence_spans
 
 from sagittal.measure.statistics import wilson
@@ -48,11 +48,6 @@ from sagittal.report.vocabulary import observations, within
 DATA = Path(__file__).parents[2] / "shared/data"
 Reports = list[tuple[str, str, str]]
 """(data set, id, text)."""
-
-
-def part_of(identifier: str) -> str:
-    """ "development" or "test", half of the ids each, whatever the order of the file."""
-    return "development" if hashlib.sha256(identifier.encode()).digest()[0] < 128 else "test"
 
 
 def reports(part: str) -> Reports:

@@ -15,7 +15,7 @@
 - Indiana (`openi_reports`): the MeSH terms that people gave each report, and the 14 labels a network gave
   it (machine output), per observation and label.
 
-A hash of each report's number splits every set: "development" may be looked at and tuned on, "test" is
+`parts` splits every set by the report's number: "development" may be looked at and tuned on, "test" is
 only measured. The parser's cues were first written with all of CT-RATE in view, before there was a split.
 Positive is what is present or possible; a report without the word is negative. F1 and Cohen's kappa.
 """
@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from parts import PARTS, chosen
 
 from sagittal.report.finding import Finding, Presence, Temporality
 from sagittal.report.labels import NO_FINDING, labels, names, text_labels
@@ -39,16 +40,6 @@ from sagittal.report.presence import presence
 from sagittal.report.vocabulary import observations
 
 DATA = Path(__file__).resolve().parents[2] / "shared/data"
-PARTS = ("development", "test", "all")
-
-
-def part_of(key: str) -> str:
-    """Development or test, by a hash of the report's number."""
-    return ("development", "test")[int(hashlib.sha256(key.encode()).hexdigest(), 16) % 2]
-
-
-def chosen(key: str, part: str) -> bool:
-    return part in ("all", part_of(key))
 
 
 def scores(pairs: Iterable[tuple[bool, bool]]) -> dict[str, float]:
