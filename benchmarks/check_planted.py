@@ -13,8 +13,8 @@ favourable case: it holds whatever the parser can read. So the same is told with
 text alone has to give the error away, and for the parts of type "other". False alarms are all problems
 graded ``error`` of unchanged reports: against their own findings, without evidence, and (CT-RATE) against
 the data set's 18 labels, which another reader and another program made. Typing errors that were in the
-data before are counted as false alarms too, and told apart by a rule that does not ask the checker: the
-word stands in no more than two reports of the corpus, and its correction in at least twenty.
+data before are counted as false alarms too, and told apart by a rule that does not ask the checker: its
+correction stands in at least twenty times as many reports of the corpus as the word.
 
 Baselines: the finding words of both texts with sentence negation and sides, compared as sets. The planters
 choose by the same words and it has the whole clean text, which no reading holds, so for omissions and
@@ -266,7 +266,7 @@ def _only_against(problems: Sequence[Problem], without: Sequence[Problem]) -> li
 
 def _typing_error(problem: Problem, corpus: Corpus) -> bool:
     meant = (problem.suggestion or "").lower()
-    return corpus.count[problem.text.lower()] <= 2 and corpus.count[meant] >= 20
+    return corpus.count[meant] >= 20 * max(corpus.count[problem.text.lower()], 1)
 
 
 def main() -> None:
