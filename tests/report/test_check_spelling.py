@@ -43,6 +43,7 @@ def test_a_slip_and_what_was_meant(wrong: str, right: str) -> None:
         "Hypodense, subpleural and peribronchovascular; non-dependent, retrocrural, pericholecystic.",
         "Haemorrhage, oedema, oesophagus, tumour, ischaemia, visualised, grey matter, centre.",
         "Micronodules, hemidiaphragms, syndesmophytes, angiomyolipomas, pneumatoceles, osteophytes.",
+        "Aortic transection; ilial, cardial and mesiobasal changes.",
         "The tip of the PICC lies in the SVC; COPD; s/p CABG; T2-FLAIR; 12mm; e.g. AICD.",
         "XXXX-year-old with XXXX, x-XXXX of the XXXX.",
         "Seen by Dr Schmidtke in Heidelberg; a Chilaiditi sign.",

@@ -43,7 +43,7 @@ MOST_UNKNOWN = 2_000
 _COMBINING_FORMS = """
 abdomino aorto angio antero arterio atelecto axillo bi broncho cardio centri cervico cholecysto
 costo cranio dextro endo epi extra fibro fronto gastro hemi hepato hydro hyper hypo ileo infero
-infra inter intra juxta latero levo lipo lymph macro medio meso micro milli mono multi myo nephro
+infra inter intra juxta latero levo lipo lymph macro medio mesio meso micro milli mono multi myo nephro
 neuro osteo para parieto peri phreno pleuro pneumo poly postero pseudo pyelo radio recto retro rhizo
 sacro spondylo sterno supero supra temporo thoraco thrombo tracheo trans utero vaso ventriculo
 vertebro vesico viscero
