@@ -23,7 +23,7 @@ from sagittal.report.check_difference import (
     unlike_sizes,
     where,
 )
-from sagittal.report.finding import Finding, Laterality, Presence
+from sagittal.report.finding import ChangeKind, Finding, Laterality, Presence
 from sagittal.report.problem import Grade, Problem, ProblemKind
 from sagittal.report.render import describe
 from sagittal.report.stated import stated
@@ -222,6 +222,13 @@ class _Observation:
                     return
 
     def _denied(self, statement: Statement) -> Iterator[Problem]:
+        gone = [f for f in self.evidence if _gone(f) and sides(f)]
+        if _gone(statement.finding) and sides(statement.finding) and gone:
+            # "The left catheter has been removed", where it was the right one.
+            if not any(sides(f) & sides(statement.finding) for f in gone):
+                reason = f"the evidence has it {where(sides(gone[0]))}"
+                yield self._at(statement, ProblemKind.SIDE, reason, gone[0])
+            return
         if any(negative(f) and overlap(statement.finding, f) for f in self.evidence):
             return
         known = next((f for f in self.evidence if positive(f) and covers(statement.finding, f)), None)
@@ -271,6 +278,11 @@ def _unequal(evidence: Sequence[Finding], said: Sequence[Statement]) -> tuple[li
             waiting[statement.finding] -= 1
             others.append(statement)
     return left, others[::-1]
+
+
+def _gone(finding: Finding) -> bool:
+    """Whether it was there before and is not now."""
+    return negative(finding) and finding.change is not None and finding.change.kind is ChangeKind.RESOLVED
 
 
 def _category(finding: Finding) -> int | None:
