@@ -73,6 +73,21 @@ def test_8_and_9_mm_are_one_nodule_and_8_and_11_are_not() -> None:
     assert kinds(REPORT.replace("8 mm", "11 mm"), REPORT) == [ProblemKind.SIZE]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Calcified granuloma, left base.",
+        "Rounded density in the left lung, consistent with a granuloma.",
+        "In the left lung, there is a cavity in the upper lobe.",
+        "Old left 4th and 5th rib fractures.",
+        "The left subclavian catheter has been removed.",
+    ],
+)
+def test_a_side_turned(text: str) -> None:
+    assert kinds(text, text) == []
+    assert ProblemKind.SIDE in kinds(text.replace("left", "right"), text)
+
+
 def test_a_factor_of_ten_is_named() -> None:
     (problem,) = [
         p for p in check(REPORT.replace("8 mm", "0.8 mm"), parse(REPORT)) if p.severity is Grade.ERROR

@@ -18,7 +18,7 @@ from sagittal.report.lexicon import Hit, find_sites, tokens
 from sagittal.report.literals import may_match
 from sagittal.report.sizes import counts
 from sagittal.report.stated import DESCRIBED
-from sagittal.report.vocabulary import observation, within
+from sagittal.report.vocabulary import observation, root, site, within
 
 _MAX_WORDS = 8
 NEAREST = 3
@@ -146,7 +146,29 @@ def _places(clause: Clause) -> list[Place]:
             sides.remove(joined)
             hit = replace(hit, start=min(hit.start, joined.start), end=max(hit.end, joined.end))
         found.append(Place(hit.start, hit.end, hit.keys[0], joined.side if joined else hit.side))
-    return sorted([*found, *sides], key=lambda p: p.start)
+    return _one_side(clause, sorted([*found, *sides], key=lambda p: p.start))
+
+
+_SINGLE = (Laterality.RIGHT, Laterality.LEFT)
+
+
+def _one_side(clause: Clause, places: list[Place]) -> list[Place]:
+    """In "the right middle and lower lobes", "left lower lobe and hilum" the side is said once."""
+    for i in range(1, len(places)):
+        last, place = places[i - 1], places[i]
+        if last.site is None or last.side not in _SINGLE or not _may_lie(place, last.side):
+            continue
+        if clause.language.cues.and_.fullmatch(clause.text[last.end : place.start]):
+            places[i] = replace(place, side=last.side)
+    return places
+
+
+def _may_lie(place: Place, side: Laterality | None) -> bool:
+    """Whether a place says no side, and there is one of its kind, or tissue, on that side."""
+    if place.side is not None or place.site is None:
+        return False
+    kind = site(place.site)
+    return kind.implies in (None, side) and (kind.paired or root(place.site) == "body")
 
 
 def _side_of(clause: Clause, hit: Hit, sides: list[Place]) -> Place | None:
@@ -176,14 +198,26 @@ def _give_places(clause: Clause, marks: list[Marks]) -> None:
             gap = _bare(clause, max(ends.get(i, 0), clause.hits[i].end), place.start)
             linked = (
                 cues.preposition.search(gap) is not None
-                or (i in ends and cues.and_.fullmatch(gap) is not None)
+                or (ends.get(i, 0) >= clause.hits[i].end and cues.and_.fullmatch(gap) is not None)
                 or (place.site is None and cues.loose.fullmatch(gap) is not None)
+                or (i not in ends and _beside(clause, gap, place))
             )
             if not linked:
-                continue
+                i += 1
+                if i == len(clause.hits) or not _described_twice(clause, place.end, clause.hits[i].start):
+                    continue
         marks[i].places.append(place)
         ends[i] = place.end
     _share(clause, marks, leading)
+
+
+def _beside(clause: Clause, gap: str, place: Place) -> bool:
+    """Whether a place stands right after its noun ("granuloma, left base"): not where a verb after a
+    comma says something else of it ("no effusion, left lung is clear")."""
+    cues = clause.language.cues
+    if place.site is None or place.side is None or not cues.beside.fullmatch(gap):
+        return False
+    return "," not in gap or not cues.is_firmly.match(clause.text, place.end, clause.end)
 
 
 def _share(clause: Clause, marks: list[Marks], leading: list[Place]) -> None:
@@ -193,18 +227,31 @@ def _share(clause: Clause, marks: list[Marks], leading: list[Place]) -> None:
         head = clause.text[clause.start : leading[0].start + 1]
         gap = clause.text[leading[-1].end : clause.hits[0].start]
         subject = cues.is_firmly.fullmatch(gap) is not None and any(place.side for place in leading)
-        if subject and not marks[0].places:
+        twice = _described_twice(clause, leading[-1].end, clause.hits[0].start)
+        if not marks[0].places and (subject or twice):
             # "The right lung is hyperexpanded."
             marks[0].places = list(leading)
-        if cues.opening.match(head) or cues.shows.search(gap):
-            for mark in marks:
-                if not mark.places:
-                    mark.places = list(leading)
+        opens = cues.opening.match(head) is not None
+        named = any(pattern.search(gap) for _, pattern in cues.certainty)
+        for mark in marks:
+            if (opens or named or cues.shows.search(gap)) and not mark.places:
+                # "Density in the left lung, consistent with a granuloma."
+                mark.places = list(leading)
+            elif opens and all(_may_lie(place, leading[0].side) for place in mark.places):
+                # "In the left lung, a nodule in the upper lobe."
+                mark.places = [*leading, *mark.places]
     for i in range(len(marks) - 2, -1, -1):
         here, there = clause.hits[i], clause.hits[i + 1]
         tail = [p for p in marks[i + 1].places if p.start >= there.end]
         if not marks[i].places and tail and cues.list_.fullmatch(clause.text[here.end : there.start]):
             marks[i].places = tail
+
+
+def _described_twice(clause: Clause, start: int, end: int) -> bool:
+    """Whether only adjectives joined by "and" part a place from its noun ("left 5th and 6th rib …")."""
+    cues = clause.language.cues
+    gap = cues.joined.sub(" ", clause.text[start:end])
+    return not (cues.apart.search(gap) or cues.side.pattern.search(gap)) and len(gap.split()) <= _MAX_WORDS
 
 
 def _matches(clause: Clause, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:

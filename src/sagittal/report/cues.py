@@ -92,6 +92,7 @@ class Cues:
     shows: re.Pattern[str]
     and_: re.Pattern[str]
     loose: re.Pattern[str]
+    beside: re.Pattern[str]
     list_: re.Pattern[str]
     is_: re.Pattern[str]
     is_firmly: re.Pattern[str]
@@ -189,6 +190,7 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
         shows=re.compile(rf"(?<!\w){write.any(attach['shows'])}(?!\w)|:", ignored),
         and_=re.compile(rf"\s*(?:,|,?\s*{and_}|/|&)?\s*(?:{write.any(attach['and_at'])}\s+)?", ignored),
         loose=re.compile(rf"[\s,]*(?:{write.any(attach['more'])})?", ignored),
+        beside=re.compile(rf"\s*,?\s*{write.any(attach.get('beside', ()))}\s*", ignored),
         list_=re.compile(rf"[\s,]*{and_}?[\s,]*", ignored),
         is_=re.compile(rf"[\s,]*{write.any(attach['is'])}?\s*", ignored),
         is_firmly=re.compile(rf"\s+{write.any(attach['is_firmly'])}", ignored),

@@ -194,7 +194,7 @@ def _vaguer(text: str, hit: Hit, key: str) -> bool:
     """Whether words inside a pattern only say in part what the whole of it says."""
     if hit.keys == (_family(key),) and not hit.canonical:
         return True
-    if key == "pericardial_effusion":
+    if key in ("pericardial_effusion", "joint_effusion"):
         return hit.keys == ("pleural_effusion",) and "pleur" not in text[hit.start : hit.end].lower()
     if not hit.pattern and set(hit.keys) <= set(observation(key).overrides):
         return True
@@ -237,6 +237,9 @@ def find_observations(
         for match in pattern.finditer(text, start, end):
             over = [h for h in hits if h.start < match.end() and match.start() < h.end]
             if any(key in h.keys or (h.canonical and _kin(key, h.keys)) for h in over):
+                continue
+            if any(h.canonical and h.start < match.start() and not _vaguer(text, h, key) for h in over):
+                # "Gallbladder wall thickening along the fissure" thickens no fissure.
                 continue
             hits = [h for h in hits if h not in over or not _vaguer(text, h, key)]
             hits.append(Hit(match.start(), match.end(), (key,), pattern=True))

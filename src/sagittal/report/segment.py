@@ -186,14 +186,22 @@ def sentences(text: str, language: Language) -> list[Piece]:
 
 
 def clauses(text: str, piece: Piece, language: Language) -> list[Piece]:
-    """A sentence cut where negation, certainty and places stop reaching: ";", "but", "there is"."""
+    """A sentence cut where negation, certainty and places stop reaching: ";", "but", "there is"; not
+    after a place that opens it ("In the left lung, there is …")."""
     brackets = [m.span() for m in _PARENTHESIS.finditer(text, piece.start, piece.end)]
     breaks = list(_cuts(language).breaks.finditer(text, piece.start, piece.end))
     hidden = _inside(brackets, [b.start() for b in breaks])
     found, start = [], piece.start
     for b in breaks:
-        if b.start() not in hidden:
+        if b.start() not in hidden and not _only_a_place(text[start : b.start()], b[0], language):
             found.append(Piece(start, b.start(), piece.section))
             start = b.end()
     found.append(Piece(start, piece.end, piece.section))
     return [p for p in found if p.end > p.start]
+
+
+def _only_a_place(words: str, mark: str, language: Language) -> bool:
+    cues = language.cues
+    if mark.strip() != "," or not cues.opening.match(words):
+        return False
+    return not cues.finite.search(words) and not cues.negation_before.search(words)
