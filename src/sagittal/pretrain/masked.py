@@ -50,6 +50,14 @@ def target(image: Tensor, masking: Masking) -> Tensor:
     return centred / (centred.square().mean(-1, keepdim=True) + 1e-4).sqrt()
 
 
+def hide(image: Tensor, blocks: Tensor, masking: Masking, constant: Tensor) -> Tensor:
+    """image (B, C, *S) with ``constant`` (C,) in the hidden blocks (B, 1, *grid)."""
+    grown = [n * b for n, b in zip(blocks.shape[2:], masking.block, strict=True)]
+    pixels = resize(blocks.float(), grown, smooth=False) > 0.5
+    pixels = pixels[(slice(None), slice(None), *(slice(0, n) for n in image.shape[2:]))]
+    return torch.where(pixels, constant.reshape(1, -1, *(1,) * (image.ndim - 2)), image)
+
+
 class MaskedHead(nn.Module):
     """Foretells blocks from tokens and the coarsest map: a linear layer a block, nothing to hide behind.
 
@@ -67,10 +75,7 @@ class MaskedHead(nn.Module):
 
     def hide(self, image: Tensor, blocks: Tensor) -> Tensor:
         """Replace the hidden blocks (B, 1, *grid) of image (B, C, *S) with a learned constant a channel."""
-        grown = [n * b for n, b in zip(blocks.shape[2:], self.masking.block, strict=True)]
-        pixels = resize(blocks.float(), grown, smooth=False) > 0.5
-        pixels = pixels[(slice(None), slice(None), *(slice(0, n) for n in image.shape[2:]))]
-        return torch.where(pixels, self.hidden.reshape(1, -1, *(1,) * (image.ndim - 2)), image)
+        return hide(image, blocks, self.masking, self.hidden)
 
     def forward(self, features: Features, grid: Sequence[int]) -> Tensor:
         """Features of a hidden image -> (B, C, *grid, P)."""
