@@ -1,4 +1,4 @@
-"""Intermediate fusion: image tokens look at the tokens of other modalities, when there are any."""
+"""Intermediate fusion: tokens look at the tokens of other modalities, one way or both, when there are any."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from sagittal.fusion.modalities import Modalities, present
 from sagittal.layers.attention import Attention
 from sagittal.layers.features import Features
 from sagittal.layers.mlp import Mlp
@@ -52,3 +53,42 @@ class IntermediateFusion(nn.Module):
             if other is not None:
                 tokens = block(tokens, other.tokens, other.mask)
         return tokens
+
+
+class MutualFusion(nn.Module):
+    """Cross-attention in both directions: every modality looks at every other, ``layers`` times.
+
+    ``fuse({"image": Features | None, ...}) -> the same, fused``, with the modalities that are there alone.
+    In a layer all look at what the others were before it. A modality missing in some rows changes nothing
+    in those rows, and its own rows there mean nothing: its mask goes with it.
+    """
+
+    def __init__(self, width: int, heads: int, modalities: Sequence[str], layers: int = 1) -> None:
+        super().__init__()
+        self.names = sorted(modalities)
+        self.layers = nn.ModuleList(
+            nn.ModuleDict(
+                {n: IntermediateFusion(width, heads, [m for m in self.names if m != n]) for n in self.names}
+            )
+            for _ in range(layers)
+        )
+
+    def forward(self, modalities: Modalities) -> dict[str, Features]:
+        found = present(modalities, self.names)
+        for layer in self.layers:
+            assert isinstance(layer, nn.ModuleDict)
+            looked = {
+                name: layer[name](features.tokens, {n: f for n, f in found.items() if n != name})
+                for name, features in found.items()
+            }
+            found = present({name: _with_tokens(found[name], looked[name]) for name in found}, self.names)
+        return found
+
+
+def _with_tokens(features: Features, tokens: Tensor) -> Features:
+    """Features with other tokens (B, N, D), pooled anew over the real ones."""
+    if features.mask is None:
+        return Features(features.pyramid, tokens, tokens.mean(1))
+    weight = features.mask.unsqueeze(-1).to(tokens.dtype)
+    pooled = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+    return Features(features.pyramid, tokens, pooled, features.mask)
