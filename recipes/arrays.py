@@ -72,7 +72,7 @@ def _halved(mask: NDArray[Any], steps: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def one(kind: CaseKind, spec: InputSpec, seed: int, index: int, split: Split, steps: tuple[int, ...]) -> Any:
     """(image, masks, labels, row) of one phantom."""
-    case = draw(kind, seed=seed, index=index, split=split)
+    case = draw(kind, seed=seed, index=index, split=split, size=max(spec.size) if spec.size else None)
     prepared = prepare(inputs(case.study, spec)[0], spec, case.study)
     names = mask_names(kind)
     masks = np.zeros((len(names), *(n // s for n, s in zip(spec.size or (), steps, strict=True))), np.uint8)
