@@ -10,9 +10,11 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Callable
 from datetime import date, datetime
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,19 +28,41 @@ MAX_BYTES = 64 * 2**20
 
 def to_json(value: Any) -> Any:
     """A dataclass (or tuple, dict, enum, date, number) as plain JSON values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, float) and value != value:
-        return None
-    return value
+    return _writer(type(value))(value)
+
+
+@cache
+def _writer(cls: type) -> Callable[[Any], Any]:
+    """What makes JSON values of the values of a class."""
+    if dataclasses.is_dataclass(cls):
+        return _fields_writer(tuple(f.name for f in dataclasses.fields(cls)))
+    if issubclass(cls, Enum):
+        return attrgetter("_value_")  # `value` goes a longer way to the same
+    if issubclass(cls, datetime | date):
+        return lambda value: value.isoformat()
+    if issubclass(cls, dict):
+        return lambda value: {str(key): to_json(item) for key, item in value.items()}
+    if issubclass(cls, list | tuple):
+        return lambda value: [to_json(item) for item in value]
+    if issubclass(cls, float):
+        return lambda value: None if value != value else value
+    return lambda value: value
+
+
+def _fields_writer(names: tuple[str, ...]) -> Callable[[Any], dict[str, Any]]:
+    """Most fields of a finding are None or text; only the others are worth a call."""
+    if len(names) < 2:
+        return lambda value: {name: to_json(getattr(value, name)) for name in names}
+    of = attrgetter(*names)
+
+    def written(value: Any) -> dict[str, Any]:
+        found = dict(zip(names, of(value), strict=True))
+        for name, item in found.items():
+            if item is not None and type(item) is not str:
+                found[name] = to_json(item)
+        return found
+
+    return written
 
 
 def dumps(value: Any) -> str:

@@ -154,3 +154,10 @@ class Finding:
     tracking_uid: str | None = None
     evidence: Evidence | None = None
     source: str | None = None
+
+    def resting_on(self, evidence: Evidence | None) -> Finding:
+        """The same finding with other evidence."""
+        # `dataclasses.replace` sets all fields anew, one by one; a parser does this for every finding.
+        other = object.__new__(Finding)
+        other.__dict__.update(self.__dict__, evidence=evidence)
+        return other

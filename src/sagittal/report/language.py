@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -132,18 +133,23 @@ _SAMPLE = 4000
 
 
 @cache
-def _common(code: str) -> frozenset[str]:
-    return frozenset(map(plain, document(code)["text"]["common"]))
+def _speakers() -> dict[str, tuple[str, ...]]:
+    """Common word -> the languages that it is common in."""
+    found: dict[str, tuple[str, ...]] = {}
+    for code in languages():
+        for word in frozenset(map(plain, document(code)["text"]["common"])):
+            found[word] = (*found.get(word, ()), code)
+    return found
 
 
 def detect(text: str) -> str:
     """The likeliest language of a text by its common words; English where nothing speaks for another."""
-    seen = [plain(m[0]) for m in _WORD.finditer(text[:_SAMPLE])]
+    speakers, sample = _speakers(), text[:_SAMPLE]
+    words = _WORD.findall(sample.lower()) if sample.isascii() else map(plain, _WORD.findall(sample))
+    counts = Counter(code for word in words if word in speakers for code in speakers[word])
     best, most = DEFAULT, 0
     for code in languages():
-        common = _common(code)
-        count = sum(word in common for word in seen)
         # One word is no language: "bilateral" and "normal" are everywhere.
-        if count > most and (code == DEFAULT or count > 1):
-            best, most = code, count
+        if counts[code] > most and (code == DEFAULT or counts[code] > 1):
+            best, most = code, counts[code]
     return best

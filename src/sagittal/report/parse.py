@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sagittal.report.finding import Evidence, Finding
 from sagittal.report.language import detect
@@ -74,7 +74,8 @@ def parse_document(text: str, language: str | None = None) -> Parsed:
     for each, piece, sentence in zip(said, pieces, whole, strict=True):
         read = findings(each, piece.section, spoken, region if sentence.open else None)
         for start, end, finding in read:
-            found.append(replace(finding, evidence=Evidence(span=(piece.start + start, piece.start + end))))
+            span = piece.start + start, piece.start + end
+            found.append(finding.resting_on(Evidence(span=span)))
         if not read and bisect_left(aside, piece.start) == bisect_left(aside, piece.end):
             unparsed.append((piece.start, piece.end))
     return Parsed(tuple(found), tuple(unparsed), spoken.code, remarks, priors)
@@ -92,6 +93,6 @@ def parse(text: str | Report | Iterable[Sentence | str], language: str | None = 
         text = text.text
     if isinstance(text, str):
         found = parse_document(text, language).findings
-        return [replace(finding, evidence=None) for finding in found]
+        return [finding.resting_on(None) for finding in found]
     lines = (line.text if isinstance(line, Sentence) else line for line in text)
     return [finding for line in lines for finding in parse(line, language)]
