@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from sagittal.report.finding import ChangeKind, Laterality, Severity
 from sagittal.report.language import Language
-from sagittal.report.lexicon import Hit, find_sites, tokens
+from sagittal.report.lexicon import Hit
 from sagittal.report.literals import may_match
 from sagittal.report.sizes import counts
 from sagittal.report.stated import DESCRIBED
@@ -49,25 +48,20 @@ class Marks:
 
 @dataclass(frozen=True)
 class Clause:
-    """A clause: ``text`` is the whole text with sizes, dates and parentheses blanked."""
+    """A clause: ``text`` is the whole text with sizes, dates and parentheses blanked; ``hits`` are its
+    observations, ``places`` the sites for `attach` to give them."""
 
     text: str
     start: int
     end: int
     hits: tuple[Hit, ...]
     language: Language
+    places: tuple[Hit, ...] = ()
+    lowered: str = field(init=False, compare=False, repr=False)
     _found: dict[int, tuple[re.Match[str], ...]] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
-    def lowered(self) -> str:
-        """Its words in lower case."""
-        return self.text[self.start : self.end].lower()
-
-    @cached_property
-    def places(self) -> tuple[Hit, ...]:
-        """The sites it names."""
-        words = tokens(self.text, self.start, self.end, self.language)
-        return tuple(find_sites(self.text, words, self.language))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lowered", self.text[self.start : self.end].lower())
 
     def found(self, pattern: re.Pattern[str]) -> tuple[re.Match[str], ...]:
         """All matches in the clause, in order; searched for once."""
@@ -80,11 +74,13 @@ class Clause:
 
     def leading(self, pattern: re.Pattern[str], position: int) -> list[re.Match[str]]:
         """The nearest matches that end by ``position``, the nearest first."""
-        return [m for m in reversed(self.found(pattern)) if m.end() <= position][:NEAREST]
+        found = self.found(pattern)
+        return [m for m in reversed(found) if m.end() <= position][:NEAREST] if found else []
 
     def trailing(self, pattern: re.Pattern[str], position: int) -> list[re.Match[str]]:
         """The nearest matches that begin at ``position`` or later, the nearest first."""
-        return [m for m in self.found(pattern) if m.start() >= position][:NEAREST]
+        found = self.found(pattern)
+        return [m for m in found if m.start() >= position][:NEAREST] if found else []
 
     def before(self, position: int) -> int:
         """Index of the last observation that ends by ``position``; -1 for none."""

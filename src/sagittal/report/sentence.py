@@ -126,10 +126,10 @@ def _change(
 
 
 def _clause(
-    words: Words, piece: Piece, hits: tuple[Hit, ...], language: Language
+    words: Words, piece: Piece, hits: tuple[Hit, ...], places: tuple[Hit, ...], language: Language
 ) -> list[tuple[int, Finding]]:
     """Findings of one clause with the place each begins."""
-    clause = Clause(words.text, piece.start, piece.end, hits, language)
+    clause = Clause(words.text, piece.start, piece.end, hits, language, places)
     found: list[tuple[int, Finding]] = [
         (hit.start, Finding(concept(hit.keys[0]), presence=Presence.ABSENT, laterality=hit.side))
         for hit in normal(clause)
@@ -151,9 +151,9 @@ def _clause(
                 attributes.setdefault(i, []).append((name, value))
     for i, (hit, mark) in enumerate(zip(hits, marks, strict=True)):
         said = assertion(clause, hit, piece.section)
-        places = gathered(mark.places) or [(None, None)]
-        several = said.presence is Presence.PRESENT and len(places) > 1
-        for place, side in places if several else places[:1]:
+        named = gathered(mark.places) or [(None, None)]
+        several = said.presence is Presence.PRESENT and len(named) > 1
+        for place, side in named if several else named[:1]:
             for key in hit.keys:
                 finding = Finding(
                     concept(key),
@@ -214,8 +214,8 @@ def findings(
     """What the sentence states, in order, with the start and end of the clause that states it."""
     whole = heard(text, section, language)
     found: list[tuple[int, int, Finding]] = []
-    for piece, hits, _ in whole.clauses:
+    for piece, hits, places in whole.clauses:
         kept = tuple(fit for hit in hits if (fit := fits(hit, region)) is not None)
-        each = sorted(_clause(whole.words, piece, kept, language), key=lambda item: item[0])
+        each = sorted(_clause(whole.words, piece, kept, places, language), key=lambda item: item[0])
         found += [(piece.start, piece.end, stated(finding)) for _, finding in each]
     return tuple(found)
