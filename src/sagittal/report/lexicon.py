@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from sagittal.report.cues import Cues
 from sagittal.report.finding import Laterality
 from sagittal.report.language import Language
-from sagittal.report.literals import compiled, may_match
+from sagittal.report.literals import Sieve, compiled
 from sagittal.report.slips import mender
 from sagittal.report.stated import DESCRIBED
 from sagittal.report.vocabulary import observation, regions, root
@@ -166,12 +166,13 @@ def find_sites(text: str, words: Sequence[tuple[str, int, int]], language: Langu
 
 
 @cache
-def _patterns(language: Language) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple(
+def _patterns(language: Language) -> tuple[tuple[tuple[str, re.Pattern[str]], ...], Sieve]:
+    named = tuple(
         (key, compiled(rf"\b(?:{pattern})\b"))
         for key, name in language.names.items()
         for pattern in name.patterns
     )
+    return named, Sieve(pattern for _, pattern in named)
 
 
 _FAMILIES = ("calcification", "fracture")
@@ -230,10 +231,8 @@ def find_observations(
         places = find_sites(text, words, language) if places is None else places
         hits = [h for h in hits if not any(_inside(h, place) for place in places)]
     start, end = words[0][1], words[-1][2]
-    lowered = text[start:end].lower()
-    for key, pattern in _patterns(language):
-        if not may_match(pattern, lowered):
-            continue
+    patterns, sieve = _patterns(language)
+    for key, pattern in map(patterns.__getitem__, sieve(text[start:end].lower())):
         for match in pattern.finditer(text, start, end):
             over = [h for h in hits if h.start < match.end() and match.start() < h.end]
             if any(key in h.keys or (h.canonical and _kin(key, h.keys)) for h in over):

@@ -8,11 +8,14 @@ so that `may_match` never says no to a text that would have matched.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789/:,;-")
 _SHORTEST = 2
 """Shortest piece worth looking for."""
+_RUN = 3
+"""Letters at the beginning of a piece by which a sieve knows it."""
 
 _known: dict[int, tuple[re.Pattern[str], tuple[str, ...]]] = {}
 
@@ -152,3 +155,27 @@ def may_match(pattern: re.Pattern[str], lowered: str) -> bool:
         if piece in lowered:
             return True
     return not lowered.isascii()
+
+
+class Sieve:
+    """Which of many patterns may match a text: one look at its runs of letters instead of one a pattern."""
+
+    def __init__(self, patterns: Iterable[re.Pattern[str]]) -> None:
+        self._patterns = tuple(patterns)
+        self._always: set[int] = set()
+        self._beginning: dict[str, list[int]] = defaultdict(list)
+        for i, pattern in enumerate(self._patterns):
+            pieces = _known[id(pattern)][1] if id(pattern) in _known else ("",)
+            if min(map(len, pieces)) < _RUN:
+                self._always.add(i)
+            else:
+                for piece in pieces:
+                    self._beginning[piece[:_RUN]].append(i)
+
+    def __call__(self, lowered: str) -> list[int]:
+        """Indices, in order, of those for which `may_match` is true."""
+        if not lowered.isascii():
+            return list(range(len(self._patterns)))
+        runs = {lowered[i : i + _RUN] for i in range(len(lowered) - _RUN + 1)}
+        begun = (i for run in runs & self._beginning.keys() for i in self._beginning[run])
+        return [i for i in sorted(self._always.union(begun)) if may_match(self._patterns[i], lowered)]

@@ -132,6 +132,8 @@ def _certainties(clause: Clause, hit: Hit) -> Iterator[tuple[int, int, Certainty
     """(distance, place, word, after) of each certainty word that reaches ``hit``."""
     cues = clause.language.cues
     for word, pattern in cues.certainty:
+        if not clause.found(pattern):
+            continue
         for match in clause.leading(pattern, hit.start):
             if _speaks_back(clause, word, match) is None and _listed(clause, match.end(), hit):
                 yield hit.start - match.end(), match.end(), word, False

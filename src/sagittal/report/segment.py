@@ -160,7 +160,7 @@ def _trimmed(text: str, start: int, end: int, section: str) -> Iterator[Piece]:
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
-    if any(c.isalnum() for c in text[start:end]):
+    if any(map(str.isalnum, text[start:end])):
         yield Piece(start, end, section)
 
 
