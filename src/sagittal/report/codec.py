@@ -28,7 +28,8 @@ MAX_BYTES = 64 * 2**20
 
 def to_json(value: Any) -> Any:
     """A dataclass (or tuple, dict, enum, date, number) as plain JSON values."""
-    return _writer(type(value))(value)
+    cls: type = type(value)
+    return _writer(cls)(value)
 
 
 @cache
