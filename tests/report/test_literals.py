@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sagittal.report.language import language
 from sagittal.report.lexicon import _patterns
-from sagittal.report.literals import compiled, may_match, needed
+from sagittal.report.literals import Sieve, compiled, may_match, needed
 from sagittal.report.names import languages
 
 
@@ -54,6 +54,7 @@ def every_pattern() -> list[re.Pattern[str]]:
 
 
 PATTERNS = every_pattern()
+SIEVE = Sieve(PATTERNS)
 WORDS = sorted({w for p in PATTERNS for w in re.findall(r"[a-zA-Z]{2,}", p.pattern)})
 
 
@@ -64,6 +65,13 @@ def test_nothing_that_matches_is_skipped(words: list[str]) -> None:
     lowered = text.lower()
     for pattern in PATTERNS:
         assert pattern.search(text) is None or may_match(pattern, lowered)
+
+
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(list(",;:.-/'’ "))), max_size=12))
+def test_a_sieve_keeps_what_may_match(words: list[str]) -> None:
+    lowered = " ".join(words).lower()
+    kept = [i for i, pattern in enumerate(PATTERNS) if may_match(pattern, lowered)]
+    assert SIEVE(lowered) == kept
 
 
 def test_most_patterns_are_skipped_in_a_plain_sentence() -> None:

@@ -166,13 +166,17 @@ def find_sites(text: str, words: Sequence[tuple[str, int, int]], language: Langu
 
 
 @cache
-def _patterns(language: Language) -> tuple[tuple[tuple[str, re.Pattern[str]], ...], Sieve]:
-    named = tuple(
+def _patterns(language: Language) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple(
         (key, compiled(rf"\b(?:{pattern})\b"))
         for key, name in language.names.items()
         for pattern in name.patterns
     )
-    return named, Sieve(pattern for _, pattern in named)
+
+
+@cache
+def _sieve(language: Language) -> Sieve:
+    return Sieve(pattern for _, pattern in _patterns(language))
 
 
 _FAMILIES = ("calcification", "fracture")
@@ -231,8 +235,8 @@ def find_observations(
         places = find_sites(text, words, language) if places is None else places
         hits = [h for h in hits if not any(_inside(h, place) for place in places)]
     start, end = words[0][1], words[-1][2]
-    patterns, sieve = _patterns(language)
-    for key, pattern in map(patterns.__getitem__, sieve(text[start:end].lower())):
+    likely = _sieve(language)(text[start:end].lower())
+    for key, pattern in map(_patterns(language).__getitem__, likely):
         for match in pattern.finditer(text, start, end):
             over = [h for h in hits if h.start < match.end() and match.start() < h.end]
             if any(key in h.keys or (h.canonical and _kin(key, h.keys)) for h in over):
