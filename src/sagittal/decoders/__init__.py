@@ -1,1 +1,2 @@
-"""Turn features into answers: labels, masks, and masks of volumes larger than memory."""
+"""Turn features into answers: labels, grades, survival, masks (dense, prompted, of volumes larger than
+memory), and images."""
