@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -39,7 +39,7 @@ class DistillationConfig:
     teacher: float = 0.04
     momentum: float = 0.996
     centre: float = 0.9
-    masking: Masking = Masking((16, 16), 0.4)
+    masking: Masking = field(default_factory=lambda: Masking((16, 16), 0.4))
 
 
 class Prototypes(nn.Module):
