@@ -1,4 +1,4 @@
-"""Scaled dot-product attention (Vaswani 2017), its pre-norm block, and pooling by learned queries."""
+"""Scaled dot-product attention (Vaswani 2017): across, among tokens, and pooling by learned queries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sagittal.layers.mlp import Mlp
+from sagittal.layers.block import Block
+from sagittal.layers.features import State
+from sagittal.layers.local import within
+from sagittal.layers.order import real_first, take
 
 
 class Attention(nn.Module):
@@ -42,18 +45,72 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-class AttentionBlock(nn.Module):
-    """Pre-norm transformer block over tokens (B, N, D), with an optional padding ``mask`` (B, N)."""
+class SelfAttention(Attention):
+    """tokens (B, N, D), mask (B, N) bool | None -> (B, N, D): every token looks at the real ones.
+
+    ``causal``: at itself and those before it. ``window`` > 0: at those fewer than ``window`` places away
+    (places among real tokens: padding counts nothing); work and memory then grow with N * window.
+    """
+
+    def __init__(self, width: int, heads: int, *, causal: bool = False, window: int = 0) -> None:
+        super().__init__(width, heads)
+        self.causal, self.window = causal, window
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        if not self.causal and not self.window:
+            return super().forward(tokens, tokens, mask)
+        if mask is None:
+            return self._look(tokens, None)
+        order = real_first(mask)  # with padding last, "before" needs no mask
+        return take(
+            self._look(take(tokens, order), take(mask.unsqueeze(-1), order)[..., 0]), order.argsort(1)
+        )
+
+    def _look(self, tokens: Tensor, real: Tensor | None) -> Tensor:
+        query, key, value = self._parts(tokens)
+        if self.window and self.window < tokens.shape[1]:
+            seen = within(query, key, value, self.window, causal=self.causal, real=real)
+        elif self.causal:
+            seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        else:
+            return super().forward(tokens, tokens, real)
+        return self.out(seen.transpose(1, 2).flatten(2))
+
+    def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        key, value = self.key_value(tokens).chunk(2, dim=-1)
+        return self._split(self.query(tokens)), self._split(key), self._split(value)
+
+    def begin(self, batch: int, length: int) -> State:
+        """Room for ``length`` keys and values (B, H, length, E), and how many are in it (B,)."""
+        if not self.causal:
+            raise ValueError("a mixer must be causal to go on from a state")
+        width = self.out.in_features
+        room = self.out.weight.new_zeros(batch, self.heads, length, width // self.heads)
+        return room, room.clone(), torch.zeros(batch, dtype=torch.int64, device=room.device)
+
+    def extend(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """The next tokens (B, T, D) after ``state``, which is written to -> (B, T, D) and the state after."""
+        keys, values, count = state
+        query, key, value = self._parts(tokens)
+        place = count.unsqueeze(1) + torch.arange(tokens.shape[1], device=count.device)
+        index = place[:, None, :, None].expand_as(key)
+        keys, values = (
+            keys.scatter_(2, index, key.to(keys.dtype)),
+            values.scatter_(2, index, value.to(keys.dtype)),
+        )
+        apart = place.unsqueeze(-1) - torch.arange(keys.shape[2], device=count.device)
+        allowed = (apart >= 0) & (apart < (self.window or keys.shape[2]))
+        seen = functional.scaled_dot_product_attention(
+            query, keys.to(query.dtype), values.to(query.dtype), attn_mask=allowed.unsqueeze(1)
+        )
+        return self.out(seen.transpose(1, 2).flatten(2)), (keys, values, count + tokens.shape[1])
+
+
+class AttentionBlock(Block):
+    """`Block` with self-attention over all tokens."""
 
     def __init__(self, width: int, heads: int, ratio: int = 3) -> None:
-        super().__init__()
-        self.norm_mix, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.mix, self.mlp = Attention(width, heads), Mlp(width, ratio)
-
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        normed = self.norm_mix(tokens)
-        tokens = tokens + self.mix(normed, normed, mask)
-        return tokens + self.mlp(self.norm_mlp(tokens))
+        super().__init__(width, SelfAttention(width, heads), ratio)
 
 
 class AttentionPool(nn.Module):

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+State = tuple[Tensor, ...]  # what a causal mixer remembers; every tensor (B, ...), so rows can be chosen
+
 
 @dataclass(frozen=True)
 class Features:
@@ -33,3 +35,9 @@ class Tokens(NamedTuple):
 
     ids: Tensor
     mask: Tensor
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Mean (B, D) of tokens (B, N, D) where mask (B, N) is True; zero where nothing is."""
+    weight = mask.unsqueeze(-1).to(tokens.dtype)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)

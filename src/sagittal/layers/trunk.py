@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sagittal.layers.attention import AttentionBlock
-from sagittal.layers.config import shallow
 from sagittal.layers.convolution import Pyramid
 from sagittal.layers.features import Features
+from sagittal.layers.mixer import MixerConfig
+from sagittal.layers.mixer import blocks as layers_of
 from sagittal.layers.positions import sincos
 
 
 class Trunk(nn.Module):
-    """Pyramid, then tokens of ``width`` with positions, then ``mixers`` attention blocks.
+    """Pyramid, then tokens of ``width`` with positions, then ``mixers`` blocks of ``mixer``.
 
     image (B, C, *S), present (B, C) bool or None -> Features with N = product of the coarsest grid.
     """
@@ -30,13 +30,12 @@ class Trunk(nn.Module):
         kernels: Sequence[Sequence[int]],
         strides: Sequence[Sequence[int]],
         mixers: int,
-        heads: int,
+        mixer: MixerConfig,
     ) -> None:
         super().__init__()
-        shallow("mixers", [mixers])
         self.pyramid = Pyramid(channels, widths, blocks, kernels, strides)
         self.to_tokens = nn.Linear(widths[-1], width)
-        self.mixers = nn.ModuleList(AttentionBlock(width, heads) for _ in range(mixers))
+        self.mixers = layers_of(mixer, width, mixers)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, image: Tensor, present: Tensor | None = None) -> Features:
