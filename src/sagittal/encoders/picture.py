@@ -1,4 +1,4 @@
-"""Two-dimensional images: a pyramid ConvNet whose coarsest map is mixed by attention."""
+"""Two-dimensional images: a pyramid ConvNet whose coarsest map is mixed by attention or another mixer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sagittal.layers.features import Features
+from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.trunk import Trunk
 
 
@@ -19,7 +20,7 @@ class PictureConfig:
         kind: what tells this from a volume encoder in a saved file.
         channels: of the input picture.
         widths, blocks, strides: channels, residual blocks and division of each stage.
-        mixers: attention blocks over the coarsest map; heads: of each.
+        mixers: blocks over the coarsest map, of ``mixer``; None: attention with ``heads`` heads.
         finest: the stage at which the mask decoder stops; detail: how much finer than that it draws, an axis.
     """
 
@@ -32,6 +33,7 @@ class PictureConfig:
     heads: int = 6
     detail: tuple[int, ...] = (1, 1)
     finest: int = 0
+    mixer: MixerConfig | None = None
 
 
 class PictureEncoder(nn.Module):
@@ -47,7 +49,7 @@ class PictureEncoder(nn.Module):
             kernels=[(3, 3)] * len(config.widths),
             strides=[(step, step) for step in config.strides],
             mixers=config.mixers,
-            heads=config.heads,
+            mixer=config.mixer or MixerConfig(heads=config.heads),
         )
 
     def forward(self, image: Tensor, present: Tensor | None = None) -> Features:

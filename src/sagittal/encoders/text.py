@@ -1,25 +1,28 @@
-"""Text: a small bidirectional transformer over byte-pair tokens."""
+"""Text: byte-pair tokens through blocks of any mixer, bidirectional or causal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sagittal.layers.attention import AttentionBlock
-from sagittal.layers.config import shallow
-from sagittal.layers.features import Features, Tokens
+from sagittal.layers.features import Features, Tokens, masked_mean
+from sagittal.layers.mixer import MixerConfig, blocks
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """``vocabulary`` ids, at most ``length`` tokens a text, ``layers`` blocks of ``heads`` heads."""
+    """``vocabulary`` ids, at most ``length`` tokens a text, ``layers`` blocks.
+
+    ``mixer`` of the blocks; None: bidirectional attention with ``heads`` heads.
+    """
 
     vocabulary: int = 2048
     length: int = 192
     layers: int = 3
     heads: int = 6
+    mixer: MixerConfig | None = None
 
 
 class TextEncoder(nn.Module):
@@ -30,12 +33,11 @@ class TextEncoder(nn.Module):
 
     def __init__(self, config: TextConfig, width: int) -> None:
         super().__init__()
-        shallow("layers", [config.layers])
         self.length = config.length
         self.embed = nn.Embedding(config.vocabulary, width)
         nn.init.normal_(self.embed.weight, std=0.02)
         self.positions = nn.Parameter(torch.randn(config.length, width) * 0.02)
-        self.blocks = nn.ModuleList(AttentionBlock(width, config.heads) for _ in range(config.layers))
+        self.blocks = blocks(config.mixer or MixerConfig(heads=config.heads), width, config.layers)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, text: Tokens) -> Features:
@@ -46,9 +48,3 @@ class TextEncoder(nn.Module):
             tokens = block(tokens, text.mask)
         tokens = self.norm(tokens)
         return Features((), tokens, masked_mean(tokens, text.mask), text.mask)
-
-
-def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
-    """Mean (B, D) of tokens (B, T, D) where mask (B, T) is True; zero where nothing is."""
-    weight = mask.unsqueeze(-1).to(tokens.dtype)
-    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)

@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sagittal.layers.features import Features
+from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.trunk import Trunk
 
 Triple = tuple[int, int, int]
@@ -18,6 +19,7 @@ class VolumeConfig:
     """One entry a stage, finest first; every width a multiple of 8; triples are z, y, x.
 
     Thick slices want kernel (1, 3, 3) and stride (1, 2, 2) until the voxel is about as wide as it is tall.
+    ``mixer`` of the ``mixers`` blocks over the coarsest map; None: attention with ``heads`` heads.
     ``finest``: the stage at which the mask decoder stops; ``detail``: how much finer than that it draws.
     """
 
@@ -31,6 +33,7 @@ class VolumeConfig:
     heads: int = 6
     detail: Triple = (1, 1, 1)
     finest: int = 0
+    mixer: MixerConfig | None = None
 
 
 class VolumeEncoder(nn.Module):
@@ -46,7 +49,7 @@ class VolumeEncoder(nn.Module):
             kernels=config.kernels,
             strides=config.strides,
             mixers=config.mixers,
-            heads=config.heads,
+            mixer=config.mixer or MixerConfig(heads=config.heads),
         )
 
     def forward(self, image: Tensor, present: Tensor | None = None) -> Features:
