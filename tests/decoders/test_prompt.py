@@ -10,6 +10,7 @@ from sagittal.decoders.prompt import PromptDecoder, Prompted, with_clicks
 from sagittal.decoders.prompts import Prompts, box_to_index, paint, to_index
 from sagittal.layers.convolution import enlarge
 from sagittal.layers.features import Features
+from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.trunk import Trunk
 from sagittal.training.prompting import next_click, overlap, prompt_loss
 
@@ -24,7 +25,7 @@ class Toy(nn.Module):
         super().__init__()
         self.trunk = Trunk(
             24, channels=1, widths=WIDTHS, blocks=(1, 1), kernels=[(3, 3)] * 2, strides=[(2, 2)] * 2,
-            mixers=1, heads=2,
+            mixers=1, mixer=MixerConfig(heads=2),
         )  # fmt: skip
         self.words = nn.Embedding(2, 24)
         self.decoder = PromptDecoder(
@@ -178,7 +179,14 @@ def test_shapes_gradients_and_padding(axes: int) -> None:
     size = (8, 16, 16)[-axes:]
     kernels, strides = [(3,) * axes] * 2, [(2,) * axes] * 2
     trunk = Trunk(
-        16, channels=1, widths=(8, 16), blocks=(1, 1), kernels=kernels, strides=strides, mixers=0, heads=2
+        16,
+        channels=1,
+        widths=(8, 16),
+        blocks=(1, 1),
+        kernels=kernels,
+        strides=strides,
+        mixers=0,
+        mixer=MixerConfig(),
     )
     decoder = PromptDecoder(16, 2, (8, 16), kernels, hypotheses=3, channels=8, detail=(2,) * axes)
     features = trunk(torch.randn(2, 1, *size))
