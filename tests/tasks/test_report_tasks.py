@@ -326,7 +326,7 @@ def test_a_second_reader_agrees_misses_and_proposes() -> None:
     ],
 )
 def test_an_answer_of_another_form_is_asked_for_once_more_and_then_left(reply: str) -> None:
-    model = Says(reply)
+    model = Says(reply, remote=True)
     found = extract(TEXT, model)
     assert len(model.sent) == 2 and "form" in found.notes[0]
     assert found.findings == extract(TEXT, None).findings and found.proposals == found.removed == ()
@@ -334,7 +334,7 @@ def test_an_answer_of_another_form_is_asked_for_once_more_and_then_left(reply: s
 
 def test_the_second_try_may_succeed() -> None:
     replies = iter(['{"findings": [', '```json\n{"findings": []}\n```'])
-    found = extract(TEXT, Says(lambda *_: next(replies)))
+    found = extract(TEXT, Says(lambda *_: next(replies), remote=True))
     assert found.agreed == 0 and len(found.missed) == 2
 
 
@@ -546,8 +546,29 @@ def test_a_reading_says_who_it_is_about() -> None:
 
 def test_a_question_is_asked_again_where_its_answer_has_not_the_form() -> None:
     replies = iter(["no", "yes"])
-    asked = ask(Says(lambda *_: next(replies)), "polish", {"a": "b"}, use=lambda text: text == "yes")
+    far = Says(lambda *_: next(replies), remote=True)
+    asked = ask(far, "polish", {"a": "b"}, use=lambda text: text == "yes")
     assert asked.answer == "yes" and len(asked.notes) == 1
+
+
+def test_a_model_on_this_machine_is_asked_once() -> None:
+    near = Says("no")
+    asked = ask(near, "polish", {"a": "b"}, use=lambda text: text == "yes")
+    assert asked.answer is None and len(near.sent) == 1
+
+
+def test_a_model_that_copies_everything_sums_nothing_up() -> None:
+    done = summarise(FINDINGS, Says("\n".join(OWN)))
+    assert done.text == summarise(FINDINGS, None).text and not done.used
+
+
+def test_lay_words_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> list[Finding]:
+        raise AssertionError("a patient's text was parsed")
+
+    monkeypatch.setattr("sagittal.tasks.report.parse", never)
+    report, _ = reword(signed(), Says("{}"), audience="patient")
+    assert report == render(signed(), audience="patient")
 
 
 def test_an_answer_of_any_length_is_looked_at_in_part() -> None:

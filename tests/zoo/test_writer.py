@@ -73,7 +73,8 @@ def test_a_model_that_was_taught_no_conversation_gets_paragraphs(
     monkeypatch.setattr(Llama, "template", "")
     monkeypatch.setattr(Llama, "finish", "length")
     answer = open_writer(gguf).write("be brief", "list")
-    assert answer.cut and Llama.asked[-1][0] == "be brief\n\nlist\n\n"
+    assert answer.cut and Llama.asked[-1][0] == "be brief\n\nlist\n\nResult:\n"
+    assert Llama.asked[-1][1]["stop"] == ["\n\n"]
     with pytest.raises(Unanswered, match="did not answer"):
         open_writer(gguf).write("be brief", "x" * 6000)
 

@@ -174,7 +174,12 @@ def summarise(
     needed = Counter(f for statement in own for f in statement.findings)
     told = [f for f in ordered(findings) if f.presence is not Presence.NOT_ASSESSED]
     more = [replace(s, required=False) for s in job.faithful(told) if s.findings]
-    return job.written([*own, *(s for s in more if not Counter(s.findings) <= needed)])
+    more = [s for s in more if not Counter(s.findings) <= needed]
+    done = job.written([*own, *more])
+    # A model that copies all it was given sums nothing up: what it may add has to be in words of its own.
+    copied = {s.sentence.text for s in more}
+    kept = tuple(s for s in done.sentences if s.text not in copied)
+    return replace(done, sentences=kept, used=not set(kept) <= {s.sentence for s in own})
 
 
 def answer(

@@ -113,7 +113,8 @@ def ask(
     use: Callable[[str], bool] = bool,
     **more: str,
 ) -> Asked:
-    """Ask once, and once more where ``use`` cannot use the answer.
+    """Ask once, and a model behind an endpoint once more where ``use`` cannot use the answer: one on this
+    machine gives the same answer to the same prompt.
 
     Args:
         parts: the data, by name; what a study brought along.
@@ -136,7 +137,7 @@ def ask(
     user = as_data(tidy)
     prompts = (instructions(task, language, "withheld", **more), user)
     notes: list[str] = []
-    for _ in range(2):
+    for _ in range(2 if writer.remote else 1):
         try:
             answer = writer.write(system, user, json=json)
         except Unanswered as error:

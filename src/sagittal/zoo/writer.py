@@ -26,6 +26,7 @@ MAX_TOKENS = 512
 """Longest answer. Other words for a text are about as long as the text, at three characters a token and
 more; a small model that does not stop would otherwise go on to the limit every time."""
 MAX_SECONDS = 120.0
+BLANK = "\n\n"
 
 Chat = list[dict[str, str]]
 Generate = Callable[[Chat, bool, int], tuple[str, bool]]
@@ -97,7 +98,7 @@ def _folder(path: Path) -> LocalWriter:
 def _llama(path: Path) -> Generate:
     package: Any = needs("llama_cpp", feature="a GGUF language model", extra="llama")
     try:
-        model = package.Llama(str(path), n_ctx=CONTEXT_TOKENS, seed=0, verbose=False)
+        model = package.Llama(str(path), n_ctx=CONTEXT_TOKENS, seed=0, verbose=False, swa_full=False)
     except (ValueError, RuntimeError, AssertionError) as error:
         raise BadInput(f"{path} cannot be loaded ({error})", "a GGUF language model") from None
 
@@ -106,7 +107,9 @@ def _llama(path: Path) -> Generate:
     def generate(messages: Chat, json: bool, most: int) -> tuple[str, bool]:
         model.reset()
         if not chats:
-            said = model.create_completion(_paragraphs(messages), max_tokens=most, temperature=0.0)
+            said = model.create_completion(
+                _paragraphs(messages), max_tokens=most, temperature=0.0, stop=[BLANK]
+            )
             choice = said["choices"][0]
             return choice["text"], choice["finish_reason"] == "length"
         form = {"type": "json_object"} if json else None
@@ -142,8 +145,12 @@ def _transformers(folder: Path, **options: Any) -> Generate:
 
 
 def _paragraphs(messages: Chat) -> str:
-    """The messages one after the other, for a model that was taught no form of conversation."""
-    return "\n\n".join(message["content"] for message in messages) + "\n\n"
+    """The messages one after the other, for a model that was taught no form of conversation.
+
+    It only goes on with a text: without a heading of its own for the answer it repeats the instructions, and
+    without an end at the next blank line it repeats them after the answer.
+    """
+    return BLANK.join([*(message["content"] for message in messages), "Result:\n"])
 
 
 def _prompt(tokenizer: Any, messages: Chat) -> str:
@@ -156,5 +163,5 @@ def _prompt(tokenizer: Any, messages: Chat) -> str:
         # Some templates know no system role; jinja2's error carries what the template said.
         if "system" not in str(error).lower():
             raise ValueError(str(error)) from None
-        merged = [{"role": "user", "content": _paragraphs(messages).strip()}]
+        merged = [{"role": "user", "content": BLANK.join(message["content"] for message in messages)}]
         return tokenizer.apply_chat_template(merged, tokenize=False, add_generation_prompt=True)
