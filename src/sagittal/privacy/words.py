@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from typing import Any
 
+from sagittal.report.memory import remembered
 from sagittal.report.names import document, languages
 
 _SPECIAL = str.maketrans({"ı": "i", "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d"})
@@ -16,7 +17,7 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": 
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def fold(word: str) -> str:
     """Lower case, Latin letters without their marks: "MÜLLER", "Müller" and "Muller" are one word."""
     word = word.lower()
@@ -26,7 +27,7 @@ def fold(word: str) -> str:
     return "".join(c for c in decomposed if c.isalpha() and not unicodedata.combining(c)).translate(_SPECIAL)
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def spelt_out(word: str) -> str:
     """`fold` with the umlauts as two letters, as headers without umlauts have them ("MUELLER")."""
     return fold(unicodedata.normalize("NFC", word.lower()).translate(_UMLAUTS))

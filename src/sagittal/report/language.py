@@ -7,11 +7,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 from sagittal.errors import BadInput
 from sagittal.report.cues import Cues, read_cues
+from sagittal.report.memory import remembered
 from sagittal.report.names import DEFAULT, Name, SiteName, document, languages, names, site_names
 from sagittal.report.stated import ADJECTIVES
 
@@ -73,7 +74,7 @@ class Language:
         endings = [(ending, instead) for ending, instead in table["endings"]]
         shortest, kept = table["shortest"], frozenset(table["kept"])
 
-        @lru_cache(maxsize=65536)
+        @remembered(65536)
         def norm(word: str) -> str:
             # Before the accents go, where a spelling needs them ("côté" is no "côte"), and after.
             word = word.lower()

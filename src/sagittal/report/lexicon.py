@@ -6,12 +6,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 
 from sagittal.report.cues import Cues
 from sagittal.report.finding import Laterality
 from sagittal.report.language import Language
 from sagittal.report.literals import Sieve, compiled
+from sagittal.report.memory import remembered
 from sagittal.report.slips import mender
 from sagittal.report.stated import DESCRIBED
 from sagittal.report.vocabulary import observation, regions, root
@@ -121,7 +122,7 @@ def _reader(language: Language) -> Callable[[str], str]:
     right = frozenset(map(language.norm, language.file["text"].get("right", ())))
     norm, mend = language.norm, mender(words)
 
-    @lru_cache(maxsize=65536)
+    @remembered(65536)
     def read(word: str) -> str:
         form = norm(word)
         return form if form in right else mend(form) or form

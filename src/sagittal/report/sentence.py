@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from sagittal.report import sizes
@@ -17,6 +16,7 @@ from sagittal.report.attach import Clause, Marks, attach, gathered, near
 from sagittal.report.finding import Change, Finding, Measurement, Presence
 from sagittal.report.language import Language
 from sagittal.report.lexicon import Hit, find_observations, find_sites, tokens, votes
+from sagittal.report.memory import remembered
 from sagittal.report.scope import assertion, normal
 from sagittal.report.segment import Piece, clauses
 from sagittal.report.stated import CRITERION, stated
@@ -188,7 +188,7 @@ class Heard:
     open: bool
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def heard(text: str, section: str, language: Language) -> Heard:
     """The sentence ``text`` of a section."""
     words = Words.of(text, language)
@@ -207,7 +207,7 @@ def heard(text: str, section: str, language: Language) -> Heard:
     )
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def findings(
     text: str, section: str, language: Language, region: str | None
 ) -> tuple[tuple[int, int, Finding], ...]:

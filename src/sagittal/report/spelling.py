@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from string import ascii_lowercase
 from typing import Any
 
 from sagittal.errors import MissingExtra
 from sagittal.optional import needs
+from sagittal.report.memory import remembered
 from sagittal.report.names import DEFAULT, document, names, site_names
 
 _WORD = re.compile(r"(?<![\w@/.])[A-Za-z]{4,30}(?![\w@]|\.\w|/\w)")
@@ -203,7 +204,7 @@ def _built(word: str, words: Container[str]) -> bool:
     )
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def known(word: str) -> bool:
     """Whether a word in lower case is listed, in British or American spelling, or regularly built."""
     if word in _medical() or word in _vocabulary() or word in _COMBINING or _count(word) >= RARE:
@@ -236,7 +237,7 @@ def _slips(word: str) -> Iterator[str]:
     yield from (a + b[1:] for a, b in cuts if b)
 
 
-@lru_cache(maxsize=65536)
+@remembered(65536)
 def correction(word: str) -> tuple[str, bool] | None:
     """What an unknown word may have been, and whether that is a medical word; None for nothing near."""
     general, most = None, 0 if len(word) >= LONG else COMMON - 1
