@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sagittal.measure.metrics import Metric, measure, per_case
-from sagittal.report.cases import Case, Said, beside
+from sagittal.report.cases import Case, Reported, beside
 from sagittal.report.score import metrics
 from sagittal.report.textual import RADCLIQ_PARTS
 
@@ -107,4 +107,4 @@ def test_the_names_that_radcliq_wants_are_either_here_or_explained() -> None:
 
 
 def test_a_case_is_as_good_as_its_reports_are_known() -> None:
-    assert Case("1", "1", Said("Normal."), Said("Normal.")).texts == ("Normal.", "Normal.")
+    assert Case("1", "1", Reported("Normal."), Reported("Normal.")).texts == ("Normal.", "Normal.")

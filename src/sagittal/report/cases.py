@@ -22,8 +22,8 @@ Source: TypeAlias = str | Report | Reading | Sequence[Finding]
 
 
 @dataclass(frozen=True)
-class Said:
-    """One report.
+class Reported:
+    """One report, by its text, its findings or both.
 
     Args:
         text: None where only findings are known.
@@ -52,8 +52,8 @@ class Case:
 
     id: str
     patient: str
-    candidate: Said
-    reference: Said
+    candidate: Reported
+    reference: Reported
 
     @cached_property
     def match(self) -> Match:
@@ -75,30 +75,30 @@ class Case:
         return self.candidate.text, self.reference.text
 
 
-def said(source: Source | Said, language: str | None = None) -> Said:
+def reported(source: Source | Reported, language: str | None = None) -> Reported:
     """A report in any of its forms.
 
     Raises:
         BadInput: it is none of them.
     """
-    if isinstance(source, Said):
+    if isinstance(source, Reported):
         return source
     if isinstance(source, str):
-        return Said(source, None, language)
+        return Reported(source, None, language)
     if isinstance(source, Report):
-        return Said(source.text, None, source.language)
+        return Reported(source.text, None, source.language)
     if isinstance(source, Reading):
-        return Said(source.report.text, source.findings, source.report.language)
+        return Reported(source.report.text, source.findings, source.report.language)
     if isinstance(source, Sequence):
         findings = [finding for finding in source if isinstance(finding, Finding)]
         if len(findings) == len(source):
-            return Said(None, tuple(findings))
+            return Reported(None, tuple(findings))
     raise BadInput(
         f"a report is a {type(source).__name__}", "text, a Report, a Reading or a list of findings"
     )
 
 
-Sources: TypeAlias = Mapping[str, Source | Said] | Sequence[Source | Said]
+Sources: TypeAlias = Mapping[str, Source | Reported] | Sequence[Source | Reported]
 
 
 def beside(
@@ -132,12 +132,12 @@ def beside(
         raise BadInput("there are no reports to score")
     owners = _owners(patients, list(ours))
     return tuple(
-        Case(key, owners[key], said(source, language), said(theirs[key], language))
+        Case(key, owners[key], reported(source, language), reported(theirs[key], language))
         for key, source in ours.items()
     )
 
 
-def _by_id(sources: Sources) -> dict[str, Source | Said]:
+def _by_id(sources: Sources) -> dict[str, Source | Reported]:
     if isinstance(sources, Mapping):
         return dict(sources)
     return {str(i): source for i, source in enumerate(sources)}

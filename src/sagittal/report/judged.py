@@ -21,7 +21,7 @@ from scipy.stats import kendalltau
 from sagittal.errors import BadInput
 from sagittal.measure.metrics import Metric, per_case
 from sagittal.measure.statistics import Interval, bootstrap
-from sagittal.report.cases import Case, Said
+from sagittal.report.cases import Case, Reported
 
 CATEGORIES = {
     1: "false prediction of a finding",
@@ -82,7 +82,8 @@ def agreement(
         NoOrder: all scores or all counts are the same, in the set or in most draws.
     """
     cases = [
-        Case(f"{j.study} {j.candidate_type}", j.study, Said(j.candidate), Said(j.reference)) for j in judged
+        Case(f"{j.study} {j.candidate_type}", j.study, Reported(j.candidate), Reported(j.reference))
+        for j in judged
     ]
     if isinstance(metric, Metric):
         values = per_case(metric, cases) * (1.0 if metric.better == "higher" else -1.0)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from sagittal.errors import BadInput
 from sagittal.report import text
-from sagittal.report.cases import Said, said
+from sagittal.report.cases import Reported, reported
 from sagittal.report.codec import from_json, read_json
 from sagittal.report.finding import Finding
 from sagittal.report.reading import Reading
@@ -25,7 +25,7 @@ MAX_BYTES = 512 * 2**20
 class Table:
     """The reports of a file or folder by id, and the patients that it names."""
 
-    reports: dict[str, Said]
+    reports: dict[str, Reported]
     patients: dict[str, str]
 
 
@@ -52,15 +52,15 @@ def read(
     named = {"column": column, "id_column": id_column, "patient_column": patient_column}
     if path.is_dir():
         files = sorted(path.glob("*.txt"))
-        table = Table({file.stem: Said(_report(file), None, language) for file in files}, {})
+        table = Table({file.stem: Reported(_report(file), None, language) for file in files}, {})
     elif path.suffix.lower() == ".csv":
         table = _table(path, _csv(path, column, id_column, patient_column, language))
     elif path.suffix.lower() in (".jsonl", ".ndjson"):
         table = _table(path, _json_lines(path, language))
     elif path.suffix.lower() == ".json":
-        table = Table({"0": said(read_json(Reading, path))}, {})
+        table = Table({"0": reported(read_json(Reading, path))}, {})
     else:
-        table = Table({"0": Said(_report(path), None, language)}, {})
+        table = Table({"0": Reported(_report(path), None, language)}, {})
     if path.suffix.lower() != ".csv" and (unused := [k for k, v in named.items() if v is not None]):
         raise BadInput(f"{path} is no CSV and has no {unused[0].replace('_', ' ')}")
     if not table.reports:
@@ -68,12 +68,12 @@ def read(
     return table
 
 
-Row: TypeAlias = tuple[str, str | None, Said]
+Row: TypeAlias = tuple[str, str | None, Reported]
 """Id, patient, report."""
 
 
 def _table(path: Path, rows: Iterator[Row]) -> Table:
-    reports: dict[str, Said] = {}
+    reports: dict[str, Reported] = {}
     patients: dict[str, str] = {}
     for key, patient, report in rows:
         if key in reports:
@@ -120,7 +120,7 @@ def _csv(
         patient = _column(path, names, patient_column, ("patient", ""), "--patient")
         for number, row in enumerate(table):
             who = row[patient] if patient else None
-            yield (row[key] or "") if key else str(number), who, Said(_cell(row[cell]), None, language)
+            yield (row[key] or "") if key else str(number), who, Reported(_cell(row[cell]), None, language)
     except csv.Error as error:
         raise BadInput(f"{path} is not a CSV ({error})") from None
 
@@ -165,5 +165,5 @@ def _json_lines(path: Path, language: str | None) -> Iterator[Row]:
         yield (
             key,
             None if patient is None else str(patient),
-            Said(None if said_text is None else _cell(said_text), given, language),
+            Reported(None if said_text is None else _cell(said_text), given, language),
         )
