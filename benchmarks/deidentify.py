@@ -1,6 +1,6 @@
 """How much of what names a person is found in free text, and how often clinical text is taken for it.
 
-    python benchmarks/deidentify.py [--n 200] [--seed 1] [--misses 10] [--out FILE]     (needs: pip install faker)
+    python benchmarks/deidentify.py [--n 200] [--seed 1] [--misses 10] [--out FILE]     (needs the extra bench)
 
 The values (names, addresses, telephones, state identifiers, e-mails) are drawn by Faker for six countries, so that
 their shapes are not ours; the sentences round them are. Names are told to the detector as a header would ("known"), or
