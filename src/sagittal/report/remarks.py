@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from itertools import pairwise
 from typing import Literal
@@ -20,6 +20,7 @@ from sagittal.report.finding import Presence
 from sagittal.report.language import Language
 from sagittal.report.language import language as _language
 from sagittal.report.literals import compiled, may_match
+from sagittal.report.memory import remembered
 from sagittal.report.names import DEFAULT, Name, document
 from sagittal.report.presence import said_of
 from sagittal.report.segment import Piece, sentences
@@ -174,7 +175,7 @@ def remarked(text: str, pieces: Sequence[Piece], language: Language) -> Iterator
             yield replace(each, start=each.start + piece.start, end=each.end + piece.start)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def _in_sentence(text: str, section: str, language: Language) -> tuple[Remarked, ...]:
     reader, lowered = _reader(language), text.lower()
     declined = may_match(reader.declines, lowered) and reader.declines.search(text) is not None
