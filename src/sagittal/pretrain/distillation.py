@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -151,5 +151,5 @@ class Distillation(nn.Module):
 def _on_tokens(blocks: Tensor, features: Features) -> Tensor:
     """Hidden blocks (B, 1, *grid) -> which share of each token was hidden, (B, N)."""
     grid = features.pyramid[-1].shape[2:]
-    pool = functional.adaptive_avg_pool2d if len(grid) == 2 else functional.adaptive_avg_pool3d
+    pool: Any = functional.adaptive_avg_pool2d if len(grid) == 2 else functional.adaptive_avg_pool3d
     return pool(blocks.float(), grid).flatten(1)
