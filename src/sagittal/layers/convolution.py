@@ -20,10 +20,18 @@ GROUPS = 8
 
 
 def convolution(
-    inside: int, outside: int, kernel: Sequence[int], stride: Sequence[int] | None = None
+    inside: int,
+    outside: int,
+    kernel: Sequence[int],
+    stride: Sequence[int] | None = None,
+    *,
+    edge: bool = False,
 ) -> nn.Module:
-    """A 2D or 3D convolution (by ``len(kernel)``) without bias that keeps size / stride, rounded up."""
-    kind: Any = {2: nn.Conv2d, 3: nn.Conv3d}[len(kernel)]
+    """A 2D or 3D convolution (by ``len(kernel)``) without bias that keeps size / stride, rounded up.
+
+    ``edge``, in 3D: beyond the first and last slice it sees that slice again, not zeros.
+    """
+    kind: Any = {2: nn.Conv2d, 3: EdgeConvolution if edge else nn.Conv3d}[len(kernel)]
     padding = tuple(k // 2 for k in kernel)
     return kind(
         inside,
@@ -33,6 +41,15 @@ def convolution(
         padding=padding,
         bias=False,
     )
+
+
+class EdgeConvolution(nn.Conv3d):
+    """A 3D convolution that sees the end slices repeated beyond them, and zeros around the plane."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        deep, *plane = (int(n) for n in self.padding)
+        x = functional.pad(x, (0, 0, 0, 0, deep, deep), mode="replicate")
+        return functional.conv3d(x, self.weight, self.bias, self.stride, (0, *plane))
 
 
 def shuffle(x: Tensor, detail: Sequence[int]) -> Tensor:
@@ -70,6 +87,23 @@ def grow(x: Tensor, step: Sequence[int]) -> Tensor:
     return functional.pad(x, pads, mode="replicate") if any(pads) else x
 
 
+def cut(x: Tensor, patch: Sequence[int]) -> Tensor:
+    """(B, C, *S) -> patches (B, *ceil(S / patch), C * prod(patch)); the edge is repeated to fill the last."""
+    x = grow(x, patch)
+    axes = range(len(patch))
+    split = [part for n, step in zip(x.shape[2:], patch, strict=True) for part in (n // step, step)]
+    order = [0, *(2 + 2 * axis for axis in axes), 1, *(3 + 2 * axis for axis in axes)]
+    return x.reshape(*x.shape[:2], *split).permute(order).flatten(1 + len(axes))
+
+
+def fill(image: Tensor, present: Tensor | None, constant: Tensor) -> Tensor:
+    """image (B, C, *S) with ``constant`` (C,) where a channel is not ``present`` (B, C)."""
+    if present is None:
+        return image
+    ones = (1,) * (image.ndim - 2)
+    return torch.where(present.reshape(*present.shape, *ones), image, constant.reshape(1, -1, *ones))
+
+
 class Patchify(nn.Sequential):
     """(B, C_in, *S) -> (B, C_out, *ceil(S / stride)): one look at each patch, nothing between them.
 
@@ -86,12 +120,7 @@ class Patchify(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         look, normalise, rectify = self
         weight = look.get_parameter("weight")
-        x = grow(x, self.stride)
-        axes = range(len(self.stride))
-        split = [part for n, step in zip(x.shape[2:], self.stride, strict=True) for part in (n // step, step)]
-        patches = x.reshape(*x.shape[:2], *split)
-        order = [0, *(2 + 2 * axis for axis in axes), 1, *(3 + 2 * axis for axis in axes)]
-        patches = patches.permute(order).flatten(1 + len(axes))
+        patches = cut(x, self.stride)
         return rectify(normalise((patches @ weight.flatten(1).T).movedim(-1, 1)))
 
 
@@ -105,11 +134,13 @@ def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
 class ResidualBlock(nn.Module):
     """(B, C_in, *S) -> (B, C_out, *ceil(S / stride)): two convolutions beside an averaged shortcut."""
 
-    def __init__(self, inside: int, outside: int, kernel: Sequence[int], stride: Sequence[int]) -> None:
+    def __init__(
+        self, inside: int, outside: int, kernel: Sequence[int], stride: Sequence[int], *, edge: bool = False
+    ) -> None:
         super().__init__()
-        self.first = convolution(inside, outside, kernel, stride)
+        self.first = convolution(inside, outside, kernel, stride, edge=edge)
         self.first_norm = norm(outside)
-        self.second = convolution(outside, outside, kernel)
+        self.second = convolution(outside, outside, kernel, edge=edge)
         self.second_norm = norm(outside)
         self.stride = tuple(stride)
         changes = inside != outside or any(step != 1 for step in stride)
@@ -135,7 +166,7 @@ class Pyramid(nn.Module):
     A stage of 0 blocks only patchifies: cheap where the grid is still fine.
 
     A channel that a study lacks is told by ``present`` (B, C) bool and replaced with a learned constant, so
-    "not acquired" never looks like "dark".
+    "not acquired" never looks like "dark". ``edge``: see ``convolution``.
     """
 
     def __init__(
@@ -145,6 +176,8 @@ class Pyramid(nn.Module):
         blocks: Sequence[int],
         kernels: Sequence[Sequence[int]],
         strides: Sequence[Sequence[int]],
+        *,
+        edge: bool = False,
     ) -> None:
         super().__init__()
         if not len(widths) == len(blocks) == len(kernels) == len(strides):
@@ -162,19 +195,15 @@ class Pyramid(nn.Module):
             still = (1,) * len(stride)
             stages.append(
                 nn.Sequential(
-                    ResidualBlock(inside, width, kernel, stride),
-                    *(ResidualBlock(width, width, kernel, still) for _ in range(count - 1)),
+                    ResidualBlock(inside, width, kernel, stride, edge=edge),
+                    *(ResidualBlock(width, width, kernel, still, edge=edge) for _ in range(count - 1)),
                 )
             )
             inside = width
         self.stages = nn.ModuleList(stages)
 
     def forward(self, image: Tensor, present: Tensor | None = None) -> tuple[Tensor, ...]:
-        if present is not None:
-            ones = (1,) * (image.ndim - 2)
-            image = torch.where(
-                present.reshape(*present.shape, *ones), image, self.missing.reshape(1, -1, *ones)
-            )
+        image = fill(image, present, self.missing)
         maps = []
         for stage in self.stages:
             image = stage(image)

@@ -27,6 +27,17 @@ class Features:
     mask: Tensor | None = None
 
 
+class Extent(NamedTuple):
+    """Where a batch of images lies in space, an entry an axis (z, y, x or y, x).
+
+    ``spacing`` (B, axes) mm from voxel to voxel; None: 1 mm. ``size`` (B, axes) int: how many voxels are
+    real, the rest of the array being padding at the end; None: all.
+    """
+
+    spacing: Tensor | None = None
+    size: Tensor | None = None
+
+
 class Tokens(NamedTuple):
     """A batch of texts: ``ids`` (B, T) int64 and ``mask`` (B, T) bool, True where a token is real.
 

@@ -18,6 +18,9 @@ class Trunk(nn.Module):
     """Pyramid, then tokens of ``width`` with positions, then ``mixers`` blocks of ``mixer``.
 
     image (B, C, *S), present (B, C) bool or None -> Features with N = product of the coarsest grid.
+
+    ``inflated`` (3D): a volume that does not change along z is to look like its slice, so slices repeat
+    beyond the ends, and the place in depth enters by a gate that starts at nothing.
     """
 
     def __init__(
@@ -31,19 +34,27 @@ class Trunk(nn.Module):
         strides: Sequence[Sequence[int]],
         mixers: int,
         mixer: MixerConfig,
+        inflated: bool = False,
     ) -> None:
         super().__init__()
-        self.pyramid = Pyramid(channels, widths, blocks, kernels, strides)
+        self.pyramid = Pyramid(channels, widths, blocks, kernels, strides, edge=inflated)
         self.to_tokens = nn.Linear(widths[-1], width)
         self.mixers = layers_of(mixer, width, mixers)
         self.norm = nn.LayerNorm(width)
+        self.depth = nn.Parameter(torch.zeros(())) if inflated else None
 
     def forward(self, image: Tensor, present: Tensor | None = None) -> Features:
         maps = self.pyramid(image, present)
         coarse = maps[-1]
         tokens = self.to_tokens(coarse.flatten(2).transpose(1, 2))
-        tokens = tokens + sincos(coarse.shape[2:], tokens.shape[-1], device=tokens.device).to(tokens.dtype)
+        tokens = tokens + self._places(coarse.shape[2:], tokens.shape[-1], tokens.device).to(tokens.dtype)
         for mixer in self.mixers:
             tokens = mixer(tokens)
         tokens = self.norm(tokens)
         return Features(maps, tokens, torch.mean(tokens, dim=1))
+
+    def _places(self, grid: Sequence[int], width: int, device: torch.device) -> Tensor:
+        if self.depth is None:
+            return sincos(grid, width, device=device)
+        deep, plane = sincos(grid[:1], width, device=device), sincos(grid[1:], width, device=device)
+        return (self.depth * deep.unsqueeze(1) + plane).flatten(0, 1)
