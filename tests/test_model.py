@@ -10,12 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from sagittal.encoders.picture import PictureConfig
+from sagittal.encoders.image import ImageConfig
+from sagittal.encoders.picture import PictureConfig, PictureEncoder
+from sagittal.encoders.slices import SliceConfig
 from sagittal.encoders.text import TextConfig
 from sagittal.encoders.tokenizer import train_tokenizer
-from sagittal.encoders.volume import VolumeConfig
+from sagittal.encoders.vit import VitConfig
+from sagittal.encoders.volume import VolumeConfig, inflate
 from sagittal.errors import BadInput
-from sagittal.layers.features import Tokens
+from sagittal.layers.features import Extent, Tokens
 from sagittal.model import BranchConfig, Model, ModelConfig, load, save
 from sagittal.training.loop import FitConfig, fit
 from sagittal.training.objective import label_loss, mask_loss
@@ -61,6 +64,47 @@ def test_shapes_of_each_branch() -> None:
     plain = model("plain", torch.randn(1, 1, 16, 16))
     assert plain.label_logits is None
     assert model.encode_text(*words(3)).shape == (3, 12)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "size"),
+    [
+        (VitConfig(patch=(4, 4), layers=1, heads=2, widths=(8, 16)), (13, 16)),
+        (VitConfig(patch=(2, 4, 4), layers=1, heads=2, widths=(8, 16)), (6, 9, 16)),
+        (SliceConfig(picture=PICTURE, layers=1, heads=2), (3, 16, 16)),
+        (inflate(PictureEncoder(PICTURE, 16), PICTURE, 16)[0], (8, 16, 16)),
+    ],
+    ids=["vit", "vit 3D", "slices", "inflated"],
+)
+def test_every_kind_of_encoder_draws_labels_saves_and_loads(
+    encoder: ImageConfig, size: tuple[int, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    branches = {"it": BranchConfig(encoder, ("nodule",), ("nodule", "lung"))}
+    save(Model(ModelConfig(branches, width=16, embedding=12, heads=2)), tmp_path)
+    model, image = load(tmp_path), torch.randn(2, 1, *size)
+    assert model.config.branches == branches
+    out = model("it", image)
+    assert out.mask_logits.shape == (2, 2, *size)
+    assert out.label_logits.shape == (2, 1)
+    (out.label_logits.sum() + out.mask_logits.square().mean() + out.embedding.sum()).backward()
+    silent = [n for n, p in model.branches.named_parameters() if p.grad is None]
+    assert all(n.endswith(".missing") for n in silent)
+
+
+def test_spacing_and_padding_reach_the_model() -> None:
+    torch.manual_seed(0)
+    vit = VitConfig(patch=(4, 4), layers=2, heads=2, widths=())
+    model = Model(ModelConfig({"it": BranchConfig(vit, ("nodule",))}, width=16, embedding=12, heads=2))
+    image = torch.randn(1, 1, 8, 12)
+    padded = torch.full((1, 1, 16, 16), 1e3)
+    padded[:, :, :8, :12] = image
+    spacing = torch.tensor([[0.5, 2.0]])
+    alone = model("it", image, extent=Extent(spacing))
+    beside = model("it", padded, extent=Extent(spacing, torch.tensor([[8, 12]])))
+    torch.testing.assert_close(beside.label_logits, alone.label_logits)
+    torch.testing.assert_close(beside.embedding, alone.embedding)
+    assert not torch.allclose(model.embed("it", image), alone.embedding)
 
 
 def test_missing_text_equals_image_only() -> None:
@@ -128,6 +172,8 @@ def test_damaged_models_are_one_line(tmp_path: Path) -> None:
     wider["model"]["width"] = 24
     narrow = json.loads(path.read_text())
     narrow["model"]["branches"]["film"]["encoder"]["widths"] = [0, 16, 24]
+    empty = json.loads(path.read_text())
+    empty["model"]["branches"]["plain"]["encoder"] = {"kind": "vit", "widths": []}
     huge = json.loads(path.read_text())
     huge["model"]["branches"]["film"]["encoder"]["blocks"] = [1, 1, 1_000_000]
     for text, told in [
@@ -137,6 +183,7 @@ def test_damaged_models_are_one_line(tmp_path: Path) -> None:
         (json.dumps({"model": good["model"]}), "cannot be read"),
         (json.dumps(wider), "do not fit"),
         (json.dumps(narrow), "do not fit"),
+        (json.dumps(empty), "do not fit"),
         (json.dumps(huge), r"blocks is \[1, 1, 1000000\]; expected at most 64"),
     ]:
         path.write_text(text)

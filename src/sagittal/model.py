@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,16 +21,15 @@ from torch.nn import functional
 
 from sagittal.decoders.label import LabelDecoder
 from sagittal.decoders.mask import MaskDecoder
-from sagittal.encoders.picture import PictureConfig, PictureEncoder
+from sagittal.encoders.image import ImageConfig, build, plan
 from sagittal.encoders.text import TextConfig, TextEncoder
 from sagittal.encoders.tokenizer import Tokenizer, read_tokenizer
-from sagittal.encoders.volume import VolumeConfig, VolumeEncoder
 from sagittal.errors import BadInput
 from sagittal.fusion.intermediate import IntermediateFusion
 from sagittal.layers.attention import AttentionPool
 from sagittal.layers.config import from_json, to_json
 from sagittal.layers.convolution import enlarge
-from sagittal.layers.features import Features, Tokens
+from sagittal.layers.features import Extent, Features, Tokens
 from sagittal.layers.weights import load_shards, save_shards, write_atomic
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -40,7 +39,7 @@ MAX_CONFIG_BYTES = 1_000_000
 class BranchConfig:
     """One kind of image: its encoder, the names of its labels and of its masks (either may be empty)."""
 
-    encoder: PictureConfig | VolumeConfig
+    encoder: ImageConfig
     labels: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
 
@@ -71,27 +70,20 @@ class Branch(nn.Module):
 
     def __init__(self, config: BranchConfig, model: ModelConfig) -> None:
         super().__init__()
-        encoder, width = config.encoder, model.width
-        if isinstance(encoder, PictureConfig):
-            kernels: Sequence[Sequence[int]] = ((3, 3),) * len(encoder.widths)
-            self.encoder: nn.Module = PictureEncoder(encoder, width)
-        else:
-            kernels = encoder.kernels
-            self.encoder = VolumeEncoder(encoder, width)
-        self.axes, self.channels = len(kernels[0]), encoder.channels
+        out, width = plan(config.encoder), model.width
+        self.encoder = build(config.encoder, width)
+        self.axes, self.channels = out.axes, out.channels
         self.pool = AttentionPool(width, 1, model.heads)
         self.project = nn.Linear(2 * width, model.embedding)
         labels, masks = config.labels, config.masks
         self.masks = (
-            MaskDecoder(width, encoder.widths, kernels, len(masks), encoder.detail, encoder.finest)
-            if masks
-            else None
+            MaskDecoder(width, out.widths, out.kernels, len(masks), out.detail, out.finest) if masks else None
         )
         self.labels = LabelDecoder(width, model.heads, labels, masks, self.axes) if labels else None
 
     def embed(self, features: Features) -> Tensor:
         """Image tokens -> (B, E) of length 1: what one query finds, beside the mean."""
-        found = self.pool(features.tokens)[:, 0]
+        found = self.pool(features.tokens, features.mask)[:, 0]
         return functional.normalize(self.project(torch.cat([found, features.pooled], dim=1)), dim=1)
 
 
@@ -109,33 +101,38 @@ class Model(nn.Module):
 
     def forward(
         self, branch: str, image: Tensor, text: Tokens | None = None, *, present: Tensor | None = None,
-        upsample: bool = True,
+        extent: Extent | None = None, upsample: bool = True,
     ) -> Output:  # fmt: skip
         """image (B, C, *S); present (B, C) bool, False where a channel was not acquired.
 
+        ``extent``: spacing in mm and real size, for the encoders that count in mm (vit, slices).
         ``upsample=False`` leaves mask logits at the resolution of the finest map (cheaper to train on).
         """
         part = self._branch(branch)
-        features = self.encode(branch, image, present=present)
+        features = self.encode(branch, image, present=present, extent=extent)
         tokens = self.fusion(features.tokens, {"text": self._text()(text)} if text is not None else {})
         masks = part.masks(features.pyramid, tokens) if part.masks is not None else None
-        labels = part.labels(tokens, masks) if part.labels is not None else None
+        labels = part.labels(tokens, masks, features.mask) if part.labels is not None else None
         if masks is not None and upsample:
             masks = enlarge(masks, image.shape[2:])
         return Output(labels, masks, part.embed(features), features)
 
-    def encode(self, branch: str, image: Tensor, *, present: Tensor | None = None) -> Features:
+    def encode(
+        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
+    ) -> Features:
         """The branch's image encoder alone: image (B, C, *S) -> Features."""
         part = self._branch(branch)
         if image.ndim != part.axes + 2 or image.shape[1] != part.channels:
             wanted = f"(B, {part.channels}, {', '.join('ZYX'[3 - part.axes :])})"
             raise BadInput(f"image for {branch} has shape {tuple(image.shape)}", wanted)
         kind = torch.channels_last if part.axes == 2 else torch.channels_last_3d
-        return part.encoder(image.contiguous(memory_format=kind), present)
+        return part.encoder(image.contiguous(memory_format=kind), present, extent)
 
-    def embed(self, branch: str, image: Tensor, *, present: Tensor | None = None) -> Tensor:
+    def embed(
+        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
+    ) -> Tensor:
         """image (B, C, *S) -> (B, E) of length 1, without running the decoders."""
-        return self._branch(branch).embed(self.encode(branch, image, present=present))
+        return self._branch(branch).embed(self.encode(branch, image, present=present, extent=extent))
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids, mask (B, T) -> (B, E) of length 1."""
@@ -195,7 +192,7 @@ def load(folder: Path) -> Model:
         with torch.device("meta"):  # no memory and no random numbers for weights about to be replaced
             model = Model(described, tokenizer)
         model.load_state_dict(load_shards(folder, shards), strict=True, assign=True)
-    except (RuntimeError, ValueError, KeyError, ArithmeticError) as error:
+    except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"weights of {folder.name} do not fit its config.json: {reason}") from error
     # Of the configuration as it was written: a field that came later does not make it another model.

@@ -1,31 +1,56 @@
-"""Picture and volume encoders: shapes of what they return, and gradients to every weight."""
+"""Encoders of images: what they return, gradients to every weight, any mixer, padding, inflation."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from sagittal.encoders.image import ImageConfig, build, plan
 from sagittal.encoders.picture import PictureConfig, PictureEncoder
-from sagittal.encoders.volume import VolumeConfig, VolumeEncoder
+from sagittal.encoders.slices import SliceConfig
+from sagittal.encoders.vit import VitConfig
+from sagittal.encoders.volume import VolumeConfig, inflate
+from sagittal.layers.config import from_json, to_json
+from sagittal.layers.features import Extent
+from sagittal.layers.mixer import MixerConfig
+
+CONV = PictureConfig(channels=2, widths=(8, 16, 24), blocks=(1, 1, 1), strides=(2, 2, 2), heads=2)
+THICK = VolumeConfig(
+    channels=2,
+    widths=(8, 16),
+    blocks=(1, 1),
+    kernels=((1, 3, 3), (3, 3, 3)),
+    strides=((1, 2, 2), (2, 2, 2)),
+    heads=2,
+)
+FLAT_VIT = VitConfig(patch=(8, 6), channels=2, layers=2, heads=2, widths=(8, 8, 16))
+DEEP_VIT = VitConfig(patch=(2, 4, 4), channels=2, layers=3, heads=2, widths=(8, 16))
+CASES: dict[str, tuple[ImageConfig, tuple[int, ...], int]] = {
+    "picture": (CONV, (32, 24), 12),
+    "volume": (THICK, (6, 16, 12), 36),
+    "vit 2D": (FLAT_VIT, (32, 24), 16),
+    "vit 3D": (DEEP_VIT, (6, 16, 12), 36),
+    "slices": (SliceConfig("slices", CONV, 1, 2), (5, 16, 16), 20),
+    "slices of vit": (SliceConfig("slices", FLAT_VIT, 1, 2), (3, 16, 12), 12),
+}
+MIXERS = [
+    MixerConfig("state_space", state=4),
+    MixerConfig("recurrent", heads=2),
+    MixerConfig("lstm"),
+    MixerConfig("hybrid", heads=2, window=4),
+    MixerConfig(heads=2, window=3),
+]
 
 
-@pytest.fixture(params=["picture", "volume"])
+@pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> tuple[nn.Module, torch.Tensor, int]:
     """(encoder, image, how many tokens)."""
     torch.manual_seed(0)
-    if request.param == "picture":
-        small = PictureConfig(channels=2, widths=(8, 16, 24), blocks=(1, 1, 1), strides=(2, 2, 2), heads=2)
-        return PictureEncoder(small, 16), torch.randn(2, 2, 32, 24), 12
-    thick = VolumeConfig(
-        channels=2,
-        widths=(8, 16),
-        blocks=(1, 1),
-        kernels=((1, 3, 3), (3, 3, 3)),
-        strides=((1, 2, 2), (2, 2, 2)),
-        heads=2,
-    )
-    return VolumeEncoder(thick, 16), torch.randn(2, 2, 6, 16, 12), 36
+    config, size, tokens = CASES[request.param]
+    return build(config, 16), torch.randn(2, 2, *size), tokens
 
 
 def test_shapes(case: tuple[nn.Module, torch.Tensor, int]) -> None:
@@ -33,13 +58,15 @@ def test_shapes(case: tuple[nn.Module, torch.Tensor, int]) -> None:
     features = encoder(image)
     assert features.tokens.shape == (2, tokens, 16)
     assert features.pyramid[-1][0, 0].numel() == tokens
+    assert all(each.ndim == image.ndim for each in features.pyramid)
     assert features.mask is None
     torch.testing.assert_close(features.pooled, features.tokens.mean(1))
 
 
 def test_gradients_reach_every_weight(case: tuple[nn.Module, torch.Tensor, int]) -> None:
     encoder, image, _ = case
-    encoder(image, torch.tensor([[True, False]] * 2)).tokens.square().sum().backward()
+    features = encoder(image, torch.tensor([[True, False]] * 2))
+    sum(x.square().sum() for x in (features.tokens, *features.pyramid)).backward()
     silent = [name for name, p in encoder.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
     assert silent == []
 
@@ -51,3 +78,72 @@ def test_place_matters(case: tuple[nn.Module, torch.Tensor, int]) -> None:
     left[..., :4], right[..., -4:] = 1.0, 1.0
     a, b = encoder(left).pooled, encoder(right).pooled
     assert (a - b).abs().max() > 1e-3
+
+
+def test_the_plan_is_what_comes_out(case: tuple[nn.Module, torch.Tensor, int]) -> None:
+    for config, size, _ in CASES.values():
+        out, features = plan(config), build(config, 16)(torch.randn(1, 2, *size))
+        assert [each.shape[1] for each in features.pyramid] == list(out.widths)
+        assert (out.axes, len(out.kernels), out.channels) == (len(size), len(out.widths), 2)
+        assert from_json(type(config), to_json(config)) == config
+
+
+@pytest.mark.parametrize("mixer", MIXERS, ids=lambda mixer: mixer.kind)
+def test_any_mixer_in_any_encoder(mixer: MixerConfig) -> None:
+    for config, size, tokens in CASES.values():
+        encoder = build(replace(config, mixer=mixer), 16)
+        image = torch.randn(1, 2, *size)
+        found = encoder(image).tokens
+        assert found.shape == (1, tokens, 16)
+        far = image.clone()
+        far[..., -1, -1] += 50
+        assert (encoder(far).tokens - found).abs().amax(-1).gt(0).sum() > 1
+
+
+@pytest.mark.parametrize("mixer", [None, *MIXERS], ids=lambda mixer: mixer.kind if mixer else "default")
+@pytest.mark.parametrize("config", [FLAT_VIT, DEEP_VIT, SliceConfig("slices", FLAT_VIT, 2, 2)], ids=str)
+def test_a_padded_image_is_the_image(config: VitConfig | SliceConfig, mixer: MixerConfig | None) -> None:
+    """Padding at the end of every axis, told by the size, holding anything."""
+    torch.manual_seed(0)
+    if isinstance(config, SliceConfig):
+        config = replace(config, picture=replace(config.picture, mixer=mixer))
+    encoder = build(replace(config, mixer=mixer), 16)
+    image = torch.randn(1, 2, *((4,) if plan(config).axes == 3 else ()), 8, 12)
+    small = encoder(image)
+    spread = torch.randn(1, 2, *(n + 9 for n in image.shape[2:])) * 1e3
+    spread[(slice(None), slice(None), *(slice(0, n) for n in image.shape[2:]))] = image
+    large = encoder(spread, None, Extent(None, torch.tensor([image.shape[2:]])))
+    assert large.mask is not None
+    torch.testing.assert_close(large.tokens[large.mask][None], small.tokens, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(large.pooled, small.pooled, rtol=1e-4, atol=1e-4)
+
+
+def test_a_pyramid_of_a_vit_fits_images_of_any_size() -> None:
+    features = build(FLAT_VIT, 16)(torch.randn(1, 2, 33, 25))
+    assert [tuple(each.shape[2:]) for each in features.pyramid] == [(17, 9), (9, 9), (5, 5)]
+
+
+def test_spacing_reaches_depth_between_slices() -> None:
+    encoder = build(CASES["slices"][0], 16)
+    image = torch.randn(1, 2, 5, 16, 16)
+    thin, thick = (encoder(image, None, Extent(torch.tensor([[z, 1.0, 1.0]]))).tokens for z in (1.0, 5.0))
+    assert (thin - thick).abs().max() > 1e-3
+
+
+def test_an_inflated_encoder_sees_in_a_constant_volume_what_it_saw_in_the_picture() -> None:
+    """Carreira 2017; here to rounding at every slice, ends included, down to the tokens."""
+    torch.manual_seed(0)
+    config = replace(CONV, blocks=(0, 1, 2), strides=(2, 1, 2))
+    picture = PictureEncoder(config, 16)
+    inflated, encoder = inflate(picture, config, 16, strides=(1, 2, 2))
+    assert from_json(VolumeConfig, to_json(inflated)) == inflated
+    image = torch.randn(2, 2, 16, 24)
+    flat, deep = picture(image), encoder(image.unsqueeze(2).expand(-1, -1, 7, -1, -1))
+    assert [each.shape[2] for each in deep.pyramid] == [7, 4, 2]
+    for a, b in zip(flat.pyramid, deep.pyramid, strict=True):
+        torch.testing.assert_close(b, a.unsqueeze(2).expand_as(b), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(deep.tokens, flat.tokens.repeat(1, 2, 1), rtol=1e-4, atol=1e-5)
+    # and depth can be learnt: the gate has a gradient
+    moving = encoder(torch.randn(1, 2, 7, 16, 24)).tokens
+    moving.square().sum().backward()
+    assert encoder.trunk.depth.grad.abs() > 0

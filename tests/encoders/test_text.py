@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from sagittal.encoders.text import TextConfig, TextEncoder
 from sagittal.encoders.tokenizer import Tokenizer, read_tokenizer, train_tokenizer
 from sagittal.errors import BadInput
 from sagittal.layers.features import Tokens
+from sagittal.layers.mixer import MixerConfig
 
 REPORTS = [
     "There is a nodule in the right upper lobe measuring 12 mm.",
@@ -76,6 +78,20 @@ def test_padding_changes_nothing() -> None:
     padded = encoder(Tokens(long_ids, torch.arange(9)[None] < 5))
     torch.testing.assert_close(padded.tokens[:, :5], short.tokens)
     torch.testing.assert_close(padded.pooled, short.pooled)
+
+
+@pytest.mark.parametrize("kind", ["attention", "state_space", "recurrent", "lstm", "hybrid"])
+def test_any_mixer_bidirectional_or_causal(kind: Literal["attention"]) -> None:
+    ids = torch.randint(2, 50, (1, 9))
+    other = ids.clone()
+    other[0, 6] = (other[0, 6] + 1 - 2) % 48 + 2
+    for causal in (True, False):
+        mixer = MixerConfig(kind, causal=causal, heads=2)
+        encoder = TextEncoder(TextConfig(vocabulary=50, length=12, layers=3, mixer=mixer), 16)
+        real = torch.ones(1, 9, dtype=torch.bool)
+        apart = (encoder(Tokens(ids, real)).tokens - encoder(Tokens(other, real)).tokens).abs().amax(-1)[0]
+        assert (apart[:6].max() == 0) == causal
+        assert apart[6:].min() > 0
 
 
 def test_no_text_pools_to_zero_and_too_long_is_an_error() -> None:

@@ -49,7 +49,7 @@ def _extent(logits: Tensor, axis: int) -> Tensor:
 
 
 class LabelDecoder(nn.Module):
-    """tokens (B, N, D), mask logits (B, M, *S) or None -> one logit a label (B, L).
+    """tokens (B, N, D), mask logits (B, M, *S) or None, real (B, N) bool or None -> a logit a label (B, L).
 
     Every label may use every mask (an enlarged heart shows in the heart's mask beside the lungs'); a label
     that shares its name with a mask starts by trusting it.
@@ -73,8 +73,10 @@ class LabelDecoder(nn.Module):
             with torch.no_grad():
                 self.evidence.weight.copy_(trust.flatten(1))
 
-    def forward(self, tokens: Tensor, mask_logits: Tensor | None = None) -> Tensor:
-        gathered = self.norm(self.pool(tokens))
+    def forward(
+        self, tokens: Tensor, mask_logits: Tensor | None = None, real: Tensor | None = None
+    ) -> Tensor:
+        gathered = self.norm(self.pool(tokens, real))
         logits = (gathered * self.weight).sum(-1) + self.bias
         if self.evidence is not None and mask_logits is not None:
             logits = logits + self.evidence(mask_evidence(mask_logits).flatten(1))

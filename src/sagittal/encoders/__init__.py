@@ -1,1 +1,1 @@
-"""Turn one modality into features: picture (2D), volume (3D), text."""
+"""Turn one modality into features: picture (2D), volume (3D), text, table (labs, codes, omics)."""

@@ -16,18 +16,14 @@ ImageConfig = PictureConfig | VolumeConfig | VitConfig | SliceConfig
 
 @dataclass(frozen=True)
 class Plan:
-    """``channels`` of the image; of the pyramid, finest first, ``widths`` and the ``kernels`` that suit it."""
+    """``axes``, ``channels`` of images; of the pyramid, finest first, ``widths`` and fitting ``kernels``."""
 
+    axes: int
     channels: int
     widths: tuple[int, ...]
     kernels: tuple[tuple[int, ...], ...]
     detail: tuple[int, ...]
     finest: int
-
-    @property
-    def axes(self) -> int:
-        """2 for pictures, 3 for volumes."""
-        return len(self.kernels[0])
 
 
 def build(config: ImageConfig, width: int) -> nn.Module:
@@ -47,11 +43,12 @@ def plan(config: ImageConfig) -> Plan:
     """What comes out of ``build(config)``."""
     if isinstance(config, SliceConfig):
         flat = plan(config.picture)
-        kernels = tuple((1, *kernel) for kernel in flat.kernels)
-        return Plan(flat.channels, flat.widths, kernels, (1, *flat.detail) if flat.detail else (), flat.finest)
+        each = tuple((1, *kernel) for kernel in flat.kernels)
+        return Plan(
+            3, flat.channels, flat.widths, each, (1, *flat.detail) if flat.detail else (), flat.finest
+        )
     if isinstance(config, VolumeConfig):
-        kernels: tuple[tuple[int, ...], ...] = config.kernels
-    else:
-        axes = 2 if isinstance(config, PictureConfig) else len(config.patch)
-        kernels = ((3,) * axes,) * len(config.widths)
-    return Plan(config.channels, config.widths, kernels, config.detail, config.finest)
+        return Plan(3, config.channels, config.widths, config.kernels, config.detail, config.finest)
+    axes = 2 if isinstance(config, PictureConfig) else len(config.patch)
+    kernels = ((3,) * axes,) * len(config.widths)
+    return Plan(axes, config.channels, config.widths, kernels, config.detail, config.finest)

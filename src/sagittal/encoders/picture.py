@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from sagittal.layers.features import Features
+from sagittal.layers.features import Extent, Features
 from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.trunk import Trunk
 
@@ -52,5 +52,6 @@ class PictureEncoder(nn.Module):
             mixer=config.mixer or MixerConfig(heads=config.heads),
         )
 
-    def forward(self, image: Tensor, present: Tensor | None = None) -> Features:
+    def forward(self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None) -> Features:
+        """``extent`` changes nothing here: a convolution counts in pixels."""
         return self.trunk(image, present)

@@ -18,7 +18,7 @@ from sagittal.layers.positions import waves
 
 @dataclass(frozen=True)
 class SliceConfig:
-    """``picture`` reads each slice; ``layers`` blocks of ``mixer`` (None: attention, ``heads``) run in depth."""
+    """``picture`` reads each slice, then ``layers`` blocks of ``mixer`` (None: attention) along depth."""
 
     kind: Literal["slices"] = "slices"
     picture: PictureConfig | VitConfig = field(default_factory=PictureConfig)
@@ -43,9 +43,7 @@ class SliceEncoder(nn.Module):
         self.blocks = blocks(config.mixer or MixerConfig(heads=config.heads), width, config.layers)
         self.norm = nn.LayerNorm(width)
 
-    def forward(
-        self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None
-    ) -> Features:
+    def forward(self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None) -> Features:
         batch, _, depth, *_ = image.shape
         spacing, size = extent or Extent()
         flat = self.picture(

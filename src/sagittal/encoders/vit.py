@@ -14,10 +14,14 @@ from sagittal.layers.features import Extent, Features, masked_mean
 from sagittal.layers.mixer import MixerConfig, blocks
 from sagittal.layers.patches import Patches
 
+MAPS = 8  # 2 ** 7 cells a patch is more than any has
+
 
 @dataclass(frozen=True)
 class VitConfig:
     """A picture's when ``patch`` is (y, x), a volume's when it is (z, y, x).
+
+    ``widths`` may be empty where no masks are drawn.
 
     Attributes:
         kind: what tells this from another encoder in a saved file.
@@ -47,8 +51,12 @@ class VitEncoder(nn.Module):
 
     def __init__(self, config: VitConfig, width: int) -> None:
         super().__init__()
+        if len(config.widths) > MAPS:
+            raise ValueError(f"widths must be at most {MAPS}, got {len(config.widths)}")
         self.patches = Patches(width, config.channels, config.patch)
-        self.blocks = blocks(config.mixer or MixerConfig(heads=config.heads), width, config.layers, config.ratio)
+        self.blocks = blocks(
+            config.mixer or MixerConfig(heads=config.heads), width, config.layers, config.ratio
+        )
         self.norm = nn.LayerNorm(width)
         finer = range(len(config.widths) - 1, -1, -1)
         self.finer = [tuple(math.gcd(2**k, step) for step in config.patch) for k in finer]
@@ -57,9 +65,7 @@ class VitEncoder(nn.Module):
             for each, finer in zip(config.widths, self.finer, strict=True)
         )
 
-    def forward(
-        self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None
-    ) -> Features:
+    def forward(self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None) -> Features:
         tokens, mask, grid = self.patches(image, present, extent)
         for block in self.blocks:
             tokens = block(tokens, mask)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
 
-from sagittal.layers.features import Features
+from sagittal.encoders.picture import PictureConfig, PictureEncoder
+from sagittal.layers.features import Extent, Features
 from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.trunk import Trunk
 
@@ -20,6 +22,7 @@ class VolumeConfig:
 
     Thick slices want kernel (1, 3, 3) and stride (1, 2, 2) until the voxel is about as wide as it is tall.
     ``mixer`` of the ``mixers`` blocks over the coarsest map; None: attention with ``heads`` heads.
+    ``inflated``: made of a picture encoder by ``inflate``.
     ``finest``: the stage at which the mask decoder stops; ``detail``: how much finer than that it draws.
     """
 
@@ -34,6 +37,7 @@ class VolumeConfig:
     detail: Triple = (1, 1, 1)
     finest: int = 0
     mixer: MixerConfig | None = None
+    inflated: bool = False
 
 
 class VolumeEncoder(nn.Module):
@@ -50,7 +54,43 @@ class VolumeEncoder(nn.Module):
             strides=config.strides,
             mixers=config.mixers,
             mixer=config.mixer or MixerConfig(heads=config.heads),
+            inflated=config.inflated,
         )
 
-    def forward(self, image: Tensor, present: Tensor | None = None) -> Features:
+    def forward(self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None) -> Features:
+        """``extent`` changes nothing here: a convolution counts in voxels."""
         return self.trunk(image, present)
+
+
+def inflate(
+    picture: PictureEncoder, config: PictureConfig, width: int, *, kernel: int = 3,
+    strides: Sequence[int] | None = None,
+) -> tuple[VolumeConfig, VolumeEncoder]:  # fmt: skip
+    """A volume encoder that starts from what ``picture`` (of ``config``, to tokens of ``width``) has learnt.
+
+    I3D (Carreira 2017): every kernel is repeated ``kernel`` times along z (an odd number) and divided by it,
+    so a volume that is the same in every slice gives, with attention as mixer, the features of that slice.
+    ``strides`` along z, one a stage; None: as in the plane.
+    """
+    deep = tuple(strides or config.strides)
+    high, wide = config.detail
+    inflated = VolumeConfig(
+        channels=config.channels,
+        widths=config.widths,
+        blocks=config.blocks,
+        kernels=((kernel, 3, 3),) * len(config.widths),
+        strides=tuple((z, step, step) for z, step in zip(deep, config.strides, strict=True)),
+        mixers=config.mixers,
+        heads=config.heads,
+        detail=(1, high, wide),
+        finest=config.finest,
+        mixer=config.mixer,
+        inflated=True,
+    )
+    encoder = VolumeEncoder(inflated, width)
+    state = encoder.state_dict()
+    for name, flat in picture.state_dict().items():
+        thick = state[name]
+        state[name] = flat.unsqueeze(2).expand_as(thick) / thick.shape[2] if thick.ndim == 5 else flat
+    encoder.load_state_dict(state)
+    return inflated, encoder
