@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sagittal.training import checkpoint
+from sagittal.errors import BadInput
+from sagittal.training import checkpoint, loop, precision
 from sagittal.training.loop import Diverged, FitConfig, Progress, fit
 from sagittal.training.schedule import warmup_cosine
 
@@ -21,12 +24,14 @@ class Problem:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
+        self.seen: list[int] = []
         self.net = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.GELU(), nn.Linear(16, 1))
 
     def batches(self, start: int) -> Iterator[Batch]:
         index = start
         while True:
             x = torch.randn(8, 4, generator=torch.Generator().manual_seed(index))
+            self.seen.append(index)
             yield x, x.sum(1, keepdim=True)
             index += 1
 
@@ -37,16 +42,27 @@ class Problem:
         return fit(self.net, self.objective, self.batches, config, folder=folder, **more)  # type: ignore[arg-type]
 
 
-CONFIG = FitConfig(steps=30, report_steps=5, save_seconds=0.0)
+CONFIG = FitConfig(steps=30, report_steps=5, save_seconds=0.0, bf16=False)
 
 
 class Interrupted(Exception):
     pass
 
 
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        replace(CONFIG, accumulate=3, average=0.9),
+        replace(CONFIG, average=None, warmup=0.5, weight_decay=0.3),
+        replace(CONFIG, bf16=True),
+    ],
+    ids=["plain", "accumulated", "no average, long warm-up", "bf16"],
+)
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, config: FitConfig) -> None:
     whole, curve = Problem(), []
-    whole.fit(CONFIG, report=curve.append)
+    whole.fit(config, report=curve.append)
+    assert whole.seen == list(range(30 * config.accumulate))
     first, second = Problem(), []
 
     def stop(progress: Progress) -> None:
@@ -55,17 +71,132 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        first.fit(CONFIG, tmp_path, report=stop)
+        first.fit(config, tmp_path, report=stop)
     resumed = Problem()
     with torch.no_grad():
         resumed.net[0].weight.zero_()  # whatever the new process starts from
+    torch.rand(7)
     after: list[Progress] = []
-    resumed.fit(CONFIG, tmp_path, report=after.append)
+    resumed.fit(config, tmp_path, report=after.append)
+    # the checkpoint is of the step before: a report comes first
     assert [p.step for p in after] == [15, 20, 25, 30]
-    wanted = {p.step: p.losses["error"] for p in curve}
-    assert {p.step: p.losses["error"] for p in [*second, *after[1:]]} == wanted
+    assert resumed.seen == list(range(14 * config.accumulate, 30 * config.accumulate))
+    wanted = {p.step: (p.losses["error"], p.learning_rate) for p in curve}
+    assert {p.step: (p.losses["error"], p.learning_rate) for p in [*second, *after[1:]]} == wanted
     for a, b in zip(whole.net.parameters(), resumed.net.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_damaged_newest_checkpoint_gives_the_same_run_and_a_line(tmp_path: Path) -> None:
+    whole, first, resumed = Problem(), Problem(), Problem()
+    whole.fit(CONFIG)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 20:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        first.fit(CONFIG, tmp_path, report=stop)
+    newest = checkpoint.found(tmp_path)[-1]
+    (newest / "weights.safetensors").write_bytes(b"\0" * 100)
+    after: list[Progress] = []
+    resumed.fit(CONFIG, tmp_path, report=after.append)
+    assert [len(p.notes) for p in after] == [1, 0, 0]
+    assert after[0].notes[0].startswith(f"checkpoint {newest.name} cannot be read")
+    for a, b in zip(whole.net.parameters(), resumed.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_full_disk_stops_with_one_line_and_the_run_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped, resumed = Problem(), Problem(), Problem()
+    whole.fit(CONFIG)
+    really, calls = checkpoint.save_file, []
+
+    def sometimes(tensors: dict[str, Tensor], path: Path) -> None:
+        calls.append(path)
+        if len(calls) == 8:
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        really(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", sometimes)
+    with pytest.raises(BadInput, match="No space left on device; make room and run again") as error:
+        stopped.fit(CONFIG, tmp_path)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in checkpoint.found(tmp_path)] == ["step-000000006", "step-000000007"]
+    assert resumed.fit(CONFIG, tmp_path).step == 30
+    for a, b in zip(whole.net.parameters(), resumed.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_precision_is_measured_once_and_kept_when_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: set[torch.dtype] = set()
+
+    def objective(batch: Batch) -> dict[str, Tensor]:
+        guess = problem.net(batch[0])
+        kinds.add(guess.dtype)
+        return {"error": (guess - batch[1]).square().mean()}
+
+    for pays, wanted in ((True, torch.bfloat16), (False, torch.float32)):
+        problem = Problem()
+        monkeypatch.setattr(loop, "bf16_pays", lambda _, pays=pays: pays)
+        kinds.clear()
+        last = fit(problem.net, objective, problem.batches, FitConfig(steps=2), folder=tmp_path / str(pays))
+        assert kinds == {wanted}
+        assert last.bf16 is pays
+    problem = Problem()
+    kinds.clear()
+    fit(problem.net, objective, problem.batches, FitConfig(steps=4), folder=tmp_path / "True")
+    assert kinds == {torch.bfloat16}
+
+
+def test_bf16_pays_where_its_block_is_faster_by_the_stated_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert precision.block_seconds(torch.device("cpu"), bf16=True) > 0
+    for fast, wanted in ((0.5, True), (0.89, True), (0.95, False), (2.0, False)):
+        precision.bf16_pays.cache_clear()
+        monkeypatch.setattr(precision, "block_seconds", lambda _, bf16, fast=fast: fast if bf16 else 1.0)
+        assert precision.bf16_pays(torch.device("cpu")) is wanted
+    precision.bf16_pays.cache_clear()
+
+
+def test_without_a_compiler_the_run_is_the_same_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    plain, compiled = Problem(), Problem()
+    plain.fit(CONFIG)
+
+    def compile_(function: object) -> object:
+        def broken(batch: Batch) -> None:
+            torch.rand(3)
+            raise BackendCompilerFailed("inductor", RuntimeError("no C++ compiler"), None)
+
+        return broken
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    seen: list[Progress] = []
+    compiled.fit(replace(CONFIG, compile=True), report=seen.append)
+    assert seen[0].notes[0].startswith("not compiled: ")
+    assert "no C++ compiler" in seen[0].notes[0]
+    for a, b in zip(plain.net.parameters(), compiled.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_reaches_the_same_weights() -> None:
+    plain, compiled = Problem(), Problem()
+    for problem in (plain, compiled):
+        problem.net[1].p = 0.0  # type: ignore[union-attr]
+    plain.fit(CONFIG)
+    seen: list[Progress] = []
+    compiled.fit(replace(CONFIG, compile=True), report=seen.append)
+    if any(p.notes for p in seen):
+        pytest.skip(str(seen[0].notes))
+    for a, b in zip(plain.net.parameters(), compiled.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
@@ -80,7 +211,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
 
 
 def test_accumulating_equals_one_large_batch() -> None:
-    config = FitConfig(steps=4, average=None, clip=1e9)
+    config = FitConfig(steps=4, average=None, clip=1e9, bf16=False)
     large, small = Problem(), Problem()
     for problem in (large, small):
         problem.net[1].p = 0.0  # type: ignore[union-attr]
@@ -92,7 +223,7 @@ def test_accumulating_equals_one_large_batch() -> None:
             yield torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]])
 
     fit(large.net, large.objective, pairs, config)
-    small.fit(FitConfig(steps=4, average=None, clip=1e9, accumulate=2))
+    small.fit(FitConfig(steps=4, average=None, clip=1e9, bf16=False, accumulate=2))
     for a, b in zip(large.net.parameters(), small.net.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 

@@ -222,6 +222,7 @@ def train_model(
         average=0.995,
         seed=config.seed,
         report_steps=per_epoch,
+        bf16=False,  # a head for a hospital is the same on every processor
     )
     fit(model, objective, batches, plan, folder=folder, report=report)
 

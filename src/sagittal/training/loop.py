@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from sagittal.errors import SagittalError
 from sagittal.training import checkpoint
+from sagittal.training.distributed import World, replaced, spread, unsynchronised, whole
+from sagittal.training.precision import bf16_pays
 from sagittal.training.schedule import warmup_cosine
+from sagittal.training.state import State
 
 B = TypeVar("B")
 Terms = Mapping[str, Tensor]
@@ -37,7 +40,10 @@ class FitConfig:
         accumulate: batches a step.
         save_seconds: least time between checkpoints.
         report_steps: steps between calls of ``report``.
-        bf16: autocast to bfloat16 (only where the processor gains from it).
+        bf16: autocast to bfloat16; None: where it is measured to be faster (`precision.bf16_pays`). A resumed
+            run keeps the precision that it began with.
+        compile: `torch.compile` the objective; without a working compiler it runs as it is; a note says so.
+        shard: of several processes, each holds a part of the weights (FSDP2) and not a copy (DDP).
         seed: of torch's generator at the start of the run.
     """
 
@@ -52,13 +58,18 @@ class FitConfig:
     max_seconds: float | None = None
     save_seconds: float = 60.0
     report_steps: int = 20
-    bf16: bool = False
+    bf16: bool | None = None
+    compile: bool = False
+    shard: bool = False
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State of a run after ``step`` steps: means of the loss terms since the last report."""
+    """State of a run after ``step`` steps: means of the loss terms since the last report, over all processes.
+
+    ``notes``: lines a person should see once, such as a damaged checkpoint that was passed over.
+    """
 
     step: int
     done: float
@@ -66,15 +77,8 @@ class Progress:
     learning_rate: float
     seconds: float
     items_per_second: float
-
-
-@dataclass
-class _Run:
-    """What changes while fitting."""
-
-    step: int = 0
-    seconds: float = 0.0
-    average: dict[str, Tensor] = field(default_factory=dict)
+    bf16: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def fit(
@@ -86,21 +90,26 @@ def fit(
     folder: Path | None = None,
     report: Callable[[Progress], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    world: World | None = None,
 ) -> Progress:
     """Minimise the sum of ``objective(batch)``'s terms over the parameters of ``module`` that want gradients.
 
     Args:
         module: what is optimised, saved and averaged; the objective closes over it.
         batches: ``batches(n)`` yields batch n, n + 1, … : the same ones at every call, which is what makes a
-            resumed run equal an uninterrupted one. It may end; then so does the run.
-        folder: where checkpoints go and are resumed from; None keeps none.
-        report: called every ``report_steps`` and at the end.
+            resumed run equal an uninterrupted one. It may end; then so does the run. Each of several
+            processes gives its own part of the batch, all of equal size.
+        folder: where checkpoints go and are resumed from, the same for every process; None keeps none.
+        report: called every ``report_steps`` and at the end, by the first process alone.
+        world: the processes that fit together (`distributed.world`); None: this one.
 
     Raises:
         Diverged: the loss or gradient is NaN or infinite. The batch is in ``folder/diverged.pt``; the last
             checkpoint stands.
+        BadInput: a checkpoint cannot be written (the disk is full); the one before stands.
+        KeyboardInterrupt: stopped by Ctrl-C, or by SIGTERM under `distributed.world`; the state is saved.
     """
-    return _Fitter(module, objective, config, folder, report, clock).run(batches)
+    return _Fitter(module, objective, config, folder, report, clock, world or World()).run(batches)
 
 
 class _Fitter:
@@ -114,30 +123,31 @@ class _Fitter:
         folder: Path | None,
         report: Callable[[Progress], None] | None,
         clock: Callable[[], float],
+        world: World,
     ) -> None:
-        self.module, self.objective, self.config = module, objective, config
+        self.module, self.config, self.world = module, config, world
         self.folder, self.report, self.clock = folder, report, clock
-        self.parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        self.device = next(iter(self.parameters.values())).device
-        # biases, norms and gates are not shrunk: only matrices and kernels are
-        groups = [
-            {
-                "params": [p for p in self.parameters.values() if p.ndim >= 2],
-                "weight_decay": config.weight_decay,
-            },
-            {"params": [p for p in self.parameters.values() if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
-        self.state = _Run()
+        self.plain = objective
+        compiled: Callable[[Any], Terms] = torch.compile(objective) if config.compile else objective
+        self.untried = config.compile
+        self.objective = spread(
+            module, compiled, world, shard=config.shard
+        )  # before parameters are collected
+        self.state = State(module, config.learning_rate, config.weight_decay)
+        self.device = next(iter(self.state.parameters.values())).device
+        self.bf16 = False
         self.whole = True
         self.saved_step = -1
         self.sums: dict[str, float] = {}
         self.since = (0, 0.0, 0)
+        self.notes: tuple[str, ...] = ()
 
     def run(self, batches: Callable[[int], Iterator[Any]]) -> Progress:
-        config, state = self.config, self.state
-        torch.manual_seed(config.seed)
-        self._resume()
+        config, state, world = self.config, self.state, self.world
+        torch.manual_seed(config.seed + world.rank)
+        if not self._resume():
+            measured = config.bf16 is None and world.rank == 0 and bf16_pays(self.device)
+            self.bf16 = world.any(measured) or bool(config.bf16)
         began = self.clock() - state.seconds
         self.since = (state.step, state.seconds, 0)
         saved = self.clock()
@@ -149,27 +159,33 @@ class _Fitter:
             source = batches(state.step * config.accumulate)
             while self._done() < 1:
                 taken = [batch for _, batch in zip(range(config.accumulate), source, strict=False)]
-                if len(taken) < config.accumulate:
+                if world.any(len(taken) < config.accumulate):
                     break
                 self._step(taken)
                 items += sum(_length(batch) for batch in taken)
-                state.seconds = self.clock() - began
+                # all processes go by the first one's clock, and stop together
+                first = world.rank == 0
+                due = first and self.clock() - saved >= config.save_seconds
+                state.seconds, save, stop = world.total(
+                    [self.clock() - began if first else 0.0, float(due), float(world.stop.is_set())]
+                )
                 if state.step % config.report_steps == 0:
                     last = self._progress(items)
-                if self.folder is not None and self.clock() - saved >= config.save_seconds:
+                if stop:
+                    raise KeyboardInterrupt
+                if self.folder is not None and save:
                     self._save()
                     saved = self.clock()
         except KeyboardInterrupt:
-            if self.whole:  # half an update is worse than the last checkpoint
+            # half an update is worse than the last checkpoint, and so is waiting for a process that is gone
+            if self.whole and (world.size == 1 or world.stop.is_set()):
                 self._save()
             raise
         if self.since[0] != state.step:
             last = self._progress(items)
         self._save()
-        if config.average is not None and state.average:
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(state.average[name])
+        if config.average is not None:
+            state.take_average()
         self.module.train(was_training)
         return last
 
@@ -178,94 +194,106 @@ class _Fitter:
         return max(self.state.step / self.config.steps, spent)
 
     def _step(self, batches: list[Any]) -> None:
-        config = self.config
+        config, optimiser = self.config, self.state.optimiser
         factor = warmup_cosine(self._done(), warmup=config.warmup, floor=config.floor)
-        for group in self.optimiser.param_groups:
+        for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * factor
-        self.optimiser.zero_grad(set_to_none=True)
-        for batch in batches:
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
-                terms = self.objective(batch)
+        optimiser.zero_grad(set_to_none=True)
+        bad: Any = None
+        for index, batch in enumerate(batches):
+            with unsynchronised(self.objective, index + 1 < len(batches)):
+                terms = self._terms(batch)
                 loss = torch.stack([term.float() for term in terms.values()]).sum() / config.accumulate
-            if not torch.isfinite(loss):
-                self._diverge(batch, "loss")
-            loss.backward()
+                if not torch.isfinite(loss):
+                    bad = (batch,)
+                    if self.world.size == 1:
+                        break
+                loss.backward()  # also of a bad loss: the other processes wait for its gradient
             for name, term in terms.items():
                 self.sums[name] = self.sums.get(name, 0.0) + float(term.detach()) / config.accumulate
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), config.clip)
+        if self.world.any(bad is not None):
+            self._diverge(bad, "loss")
+        norm = whole(nn.utils.clip_grad_norm_(self.state.parameters.values(), config.clip))
         if not torch.isfinite(norm):
-            self._diverge(batches[-1], "gradient")
+            self._diverge((batches[-1],), "gradient")
         self.whole = False
-        self.optimiser.step()
-        self._average()
+        optimiser.step()
+        if config.average is not None:
+            self.state.follow(config.average)
         self.state.step += 1
         self.whole = True
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        if self.config.average is None:
-            return
-        average = self.state.average
-        # a young average follows quickly, or the random start would stay in it
-        decay = min(self.config.average, (1 + self.state.step) / (10 + self.state.step))
-        names = [name for name, p in self.parameters.items() if p.grad is not None or name not in average]
-        for name in names:
-            if name not in average:
-                average[name] = self.parameters[name].detach().clone()
-        torch._foreach_lerp_([average[n] for n in names], [self.parameters[n] for n in names], 1 - decay)
+    def _terms(self, batch: Any) -> Terms:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            if not self.untried:
+                return self.objective(batch)
+            self.untried = False
+            random = torch.get_rng_state()
+            try:
+                return self.objective(batch)
+            except Exception as error:
+                if not type(error).__module__.startswith("torch._"):
+                    raise
+                # no compiler here, or it cannot compile this: the objective itself gives the same numbers
+                self.notes += (f"not compiled: {' '.join(str(error).split())[:200]}",)
+                torch.set_rng_state(random)
+                self.objective = replaced(self.objective, self.plain)
+                return self.objective(batch)
 
     def _progress(self, items: int, *, tell: bool = True) -> Progress:
         step, seconds, counted = self.since
         state = self.state
         steps, spent = max(1, state.step - step), state.seconds - seconds
-        losses = {name: value / steps for name, value in self.sums.items()}
-        rate = (items - counted) / spent if spent > 0 else 0.0
+        names = sorted(self.sums) if self.world.size > 1 else list(self.sums)
+        sums = self.world.total([self.sums[name] for name in names] + [float(items - counted)])
+        losses = {name: value / steps / self.world.size for name, value in zip(names, sums, strict=False)}
+        rate = sums[-1] / spent if spent > 0 else 0.0
         self.since, self.sums = (state.step, state.seconds, items), {}
-        lr = float(self.optimiser.param_groups[0]["lr"])
-        progress = Progress(state.step, min(1.0, self._done()), losses, lr, state.seconds, rate)
-        if self.report is not None and tell:
+        lr = float(state.optimiser.param_groups[0]["lr"])
+        done = min(1.0, self._done())
+        progress = Progress(state.step, done, losses, lr, state.seconds, rate, self.bf16, self.notes)
+        if self.report is not None and tell and self.world.rank == 0:
             self.report(progress)
+            self.notes = ()
         return progress
 
     def _save(self) -> None:
         if self.folder is None or self.saved_step == self.state.step:
             return
         self.saved_step = self.state.step
-        weights = dict(self.module.state_dict())
-        weights |= {f"average:{name}": tensor for name, tensor in self.state.average.items()}
-        checkpoint.write(
-            self.folder,
-            self.state.step,
-            {name: tensor.clone() for name, tensor in weights.items()},
-            {
-                "step": self.state.step,
-                "seconds": self.state.seconds,
-                "optimiser": self.optimiser.state_dict(),
-                "random": torch.get_rng_state(),
-            },
-        )
-
-    def _resume(self) -> None:
-        saved = checkpoint.found(self.folder) if self.folder is not None else []
-        if not saved:
-            return
-        weights, state = checkpoint.read(saved[-1])
-        prefix = "average:"
-        self.state.average = {
-            n.removeprefix(prefix): t.to(self.device) for n, t in weights.items() if n.startswith(prefix)
+        random = self.world.each(torch.get_rng_state())
+        state = {
+            "step": self.state.step,
+            "seconds": self.state.seconds,
+            "bf16": self.bf16,
+            "processes": self.world.size,
+            "random": random,
         }
-        self.module.load_state_dict({n: t for n, t in weights.items() if not n.startswith(prefix)})
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.state.step, self.state.seconds = int(state["step"]), float(state["seconds"])
-        self.saved_step = self.state.step
-        torch.set_rng_state(state["random"])
+        checkpoint.write(self.folder, self.state.step, self.state.tensors(), state, self.world)
 
-    def _diverge(self, batch: Any, what: str) -> None:
+    def _resume(self) -> bool:
+        saved = checkpoint.latest(self.folder, self.state.place, self.world) if self.folder else None
+        if saved is None:
+            return False
+        tensors, state, self.notes = saved
+        self.state.restore(tensors)
+        self.state.step, self.state.seconds = int(state["step"]), float(state["seconds"])
+        self.bf16, self.saved_step = bool(state["bf16"]), self.state.step
+        if state["processes"] == self.world.size:
+            torch.set_rng_state(state["random"][self.world.rank])
+        else:
+            # nothing random can be the same with other processes; it must not repeat the start either
+            torch.manual_seed((self.config.seed + self.world.rank) * 1_000_003 + self.state.step)
+        return True
+
+    def _diverge(self, bad: Any, what: str) -> None:
         where = ""
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save(batch, self.folder / "diverged.pt")
-            where = "; its batch is in diverged.pt"
+            name = "diverged.pt" if self.world.rank == 0 else f"diverged-{self.world.rank}.pt"
+            if bad is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                torch.save(bad[0], self.folder / name)
+            where = f"; its batch is in {name if self.world.size == 1 else 'diverged*.pt'}"
         raise Diverged(f"the {what} is not a number at step {self.state.step + 1}{where}")
 
 

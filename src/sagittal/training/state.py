@@ -1,0 +1,113 @@
+"""What changes while fitting: weights, AdamW's moments, the average; as one flat set of named tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sagittal.training.distributed import place_like
+
+AVERAGE, MOMENT = "average:", "moment:"
+
+
+@dataclass
+class State:
+    """A run's state. ``parameters`` are those that want gradients, by name.
+
+    In ``tensors`` the average of a parameter is ``average:NAME`` and AdamW's are ``moment:KIND:NAME``, so
+    that a checkpoint means the same to any number of processes.
+    """
+
+    module: nn.Module
+    learning_rate: float
+    weight_decay: float
+    step: int = 0
+    seconds: float = 0.0
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        # biases, norms and gates are not shrunk: only matrices and kernels are
+        groups = [
+            {
+                "params": [p for p in self.parameters.values() if p.ndim >= 2],
+                "weight_decay": self.weight_decay,
+            },
+            {"params": [p for p in self.parameters.values() if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.99), fused=True)
+
+    @torch.no_grad()
+    def follow(self, decay: float) -> None:
+        """Move the average towards the weights."""
+        # a young average follows quickly, or the random start would stay in it
+        decay = min(decay, (1 + self.step) / (10 + self.step))
+        average = self.average
+        names = [name for name, p in self.parameters.items() if p.grad is not None or name not in average]
+        for name in names:
+            if name not in average:
+                average[name] = self.parameters[name].detach().clone()
+        torch._foreach_lerp_(
+            [average[n] for n in names], [self.parameters[n].detach() for n in names], 1 - decay
+        )
+
+    @torch.no_grad()
+    def take_average(self) -> None:
+        """The weights become their average."""
+        for name, tensor in self.average.items():
+            self.parameters[name].copy_(tensor)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        found = dict(self.module.state_dict())
+        found |= {AVERAGE + name: tensor for name, tensor in self.average.items()}
+        for name, parameter in self.parameters.items():
+            moments: dict[str, Any] = self.optimiser.state.get(parameter, {})
+            found |= {f"{MOMENT}{kind}:{name}": moment for kind, moment in moments.items()}
+        return found
+
+    def place(self, names: list[str]) -> dict[str, Tensor]:
+        """Tensors to read the named ones into, cut up over the processes as this run's are.
+
+        Raises:
+            ValueError: one belongs to no parameter of this module.
+        """
+        module = self.module.state_dict()
+        places: dict[str, Tensor] = {}
+        for name in names:
+            kind, owner = _owner(name)
+            if owner not in module:
+                raise ValueError(f"{name} is no part of this model")
+            places[name] = torch.zeros(()) if kind == "step" else torch.empty_like(module[owner])
+        return places
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Become what was saved; whole tensors are cut up where this run's are."""
+        module, weights = self.module.state_dict(), {}
+        self.average = {}
+        for name, tensor in tensors.items():
+            kind, owner = _owner(name)
+            # AdamW counts steps in a plain tensor beside each parameter
+            value = place_like(tensor, module[owner]) if owner in module and kind != "step" else tensor
+            if kind == "weight":
+                weights[name] = value
+            elif kind == "average":
+                self.average[owner] = value
+            else:
+                parameter = self.parameters[owner]
+                self.optimiser.state[parameter][kind] = value.to(parameter.device)
+        self.module.load_state_dict(weights)
+
+
+def _owner(name: str) -> tuple[str, str]:
+    """A saved tensor's name -> ("weight", "average" or the kind of moment; the parameter it belongs to)."""
+    if name.startswith(AVERAGE):
+        return "average", name.removeprefix(AVERAGE)
+    if name.startswith(MOMENT):
+        kind, _, owner = name.removeprefix(MOMENT).partition(":")
+        return kind, owner
+    return "weight", name
