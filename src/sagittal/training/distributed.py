@@ -117,7 +117,8 @@ def spread(module: nn.Module, objective: Objective, here: World, *, shard: bool)
 
     ``shard`` False: DDP, a copy a rank. True: FSDP2, a part of every parameter, gradient and moment a rank;
     the members of each `nn.ModuleList` are gathered one by one when called, the rest at once. Then parameters
-    are replaced: collect them afterwards. All ranks begin with rank 0's values. Alone: the objective itself.
+    are replaced: collect them afterwards; scalars stay whole. All ranks begin with rank 0's values. Alone:
+    the objective itself.
     """
     if here.size == 1:
         return objective
@@ -136,9 +137,36 @@ def spread(module: nn.Module, objective: Objective, here: World, *, shard: bool)
     for blocks in reversed(lists):  # inner ones first
         for block in blocks:
             if any(True for _ in block.parameters()):
-                fully_shard(block, mesh=mesh)
-    fully_shard(whole, mesh=mesh)
+                fully_shard(block, mesh=mesh, ignored_params=_scalars(block))
+    fully_shard(whole, mesh=mesh, ignored_params=_scalars(whole))
     return whole
+
+
+def _scalars(module: nn.Module) -> set[nn.Parameter]:
+    return {parameter for parameter in module.parameters() if parameter.ndim == 0}
+
+
+def clip(parameters: list[nn.Parameter], limit: float, here: World, *, shard: bool) -> Tensor:
+    """Scale the gradients of a step to a norm of at most ``limit``; returns the norm before, () float.
+
+    With ``shard`` the gradients of scalars, which FSDP2 leaves alone, are first averaged over the ranks.
+    """
+    if here.size == 1 or not shard:
+        return nn.utils.clip_grad_norm_(parameters, limit)
+    scalars = [parameter for parameter in parameters if parameter.ndim == 0]
+    for scalar in scalars:
+        found = 0.0 if scalar.grad is None else float(scalar.grad)
+        total, any_rank = here.total([found, float(scalar.grad is not None)])
+        scalar.grad = torch.full_like(scalar, total / here.size) if any_rank else None
+    groups = [scalars, [parameter for parameter in parameters if parameter.ndim > 0]]
+    grads = [[p.grad for p in group if p.grad is not None] for group in groups]
+    norms = [whole(nn.utils.get_total_norm(each)) for each in grads if each]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    for each in grads:
+        for grad in each:
+            grad.mul_(factor)
+    return norm
 
 
 def replaced(objective: Objective, by: Objective) -> Objective:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sagittal.errors import SagittalError
 from sagittal.training import checkpoint
-from sagittal.training.distributed import World, replaced, spread, unsynchronised, whole
+from sagittal.training.distributed import World, clip, replaced, spread, unsynchronised
 from sagittal.training.precision import bf16_pays
 from sagittal.training.schedule import warmup_cosine
 from sagittal.training.state import State
@@ -213,7 +213,7 @@ class _Fitter:
                 self.sums[name] = self.sums.get(name, 0.0) + float(term.detach()) / config.accumulate
         if self.world.any(bad is not None):
             self._diverge(bad, "loss")
-        norm = whole(nn.utils.clip_grad_norm_(self.state.parameters.values(), config.clip))
+        norm = clip(list(self.state.parameters.values()), config.clip, self.world, shard=config.shard)
         if not torch.isfinite(norm):
             self._diverge((batches[-1],), "gradient")
         self.whole = False

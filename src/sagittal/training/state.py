@@ -30,13 +30,13 @@ class State:
 
     def __post_init__(self) -> None:
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        # biases, norms and gates are not shrunk: only matrices and kernels are
+        # biases, norms and gates are not shrunk: only matrices and kernels are. Scalars stand by themselves,
+        # since FSDP2 leaves them whole and one step takes either whole tensors or parts.
+        every = self.parameters.values()
         groups = [
-            {
-                "params": [p for p in self.parameters.values() if p.ndim >= 2],
-                "weight_decay": self.weight_decay,
-            },
-            {"params": [p for p in self.parameters.values() if p.ndim < 2], "weight_decay": 0.0},
+            {"params": [p for p in every if p.ndim >= 2], "weight_decay": self.weight_decay},
+            {"params": [p for p in every if p.ndim == 1], "weight_decay": 0.0},
+            {"params": [p for p in every if p.ndim == 0], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=self.learning_rate, betas=(0.9, 0.99), fused=True)
 
@@ -50,9 +50,12 @@ class State:
         for name in names:
             if name not in average:
                 average[name] = self.parameters[name].detach().clone()
-        torch._foreach_lerp_(
-            [average[n] for n in names], [self.parameters[n].detach() for n in names], 1 - decay
-        )
+        for scalar in (True, False):
+            pairs = [
+                (average[n], self.parameters[n].detach()) for n in names if (average[n].ndim == 0) == scalar
+            ]
+            if pairs:
+                torch._foreach_lerp_([a for a, _ in pairs], [p for _, p in pairs], 1 - decay)
 
     @torch.no_grad()
     def take_average(self) -> None:

@@ -1,0 +1,122 @@
+"""A small run for several processes, as a user's script would be: `torchrun together.py FOLDER …`.
+
+Not a test: `test_distributed.py` starts it. With --fork N it starts N processes itself, which is quicker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sagittal.pretrain.contrastive import contrastive_loss
+from sagittal.training.distributed import World, full_weights, gather, world
+from sagittal.training.loop import FitConfig, Progress, fit
+
+GLOBAL_BATCH = 12
+
+
+class Net(nn.Module):
+    """Two towers with blocks in a list, one of which a batch does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.text = nn.Linear(6, 8), nn.Linear(5, 8)
+        self.blocks = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+        self.idle = nn.Linear(3, 3)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+
+def batches(start: int, here: World) -> Iterator[tuple[Tensor, Tensor]]:
+    """This process's part of global batch ``start``, ``start + 1`` …"""
+    part = GLOBAL_BATCH // here.size
+    rows = slice(here.rank * part, (here.rank + 1) * part)
+    step = start
+    while True:
+        x = torch.randn(GLOBAL_BATCH, 6, generator=torch.Generator().manual_seed(step))
+        yield x[rows], torch.cat([x[:, :3].sin(), x[:, :2]], 1)[rows]
+        step += 1
+
+
+def objective(net: Net, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """Contrastive over the global batch, and a plain mean; the module itself is never called."""
+    image, text = net.image(batch[0]), net.text(batch[1])
+    for block in net.blocks:
+        image = image + torch.tanh(block(image))
+    a, b = (gather(nn.functional.normalize(x, dim=1)) for x in (image, text))
+    return {"pairs": contrastive_loss(a, b, net.scale), "size": 0.1 * image.square().mean()}
+
+
+def train(here: World, folder: Path | None, config: FitConfig, die: int = 0) -> dict[str, object]:
+    """Losses by step and the weights at the end; process 1 is killed once at step ``die``."""
+    torch.manual_seed(3 + 100 * here.rank)  # processes that begin apart must be brought together
+    net = Net().to(here.device)
+    curve: list[Progress] = []
+    marker = folder / "killed" if folder else Path()
+
+    def told(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        if die and here.rank == 1 and steps[0] == die and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps[0] += 1
+        return objective(net, batch)
+
+    steps = [0]
+    fit(net, told, lambda n: batches(n, here), config, folder=folder, report=curve.append, world=here)
+    weights = {name: tensor.tolist() for name, tensor in full_weights(net).items()}
+    return {"curve": [asdict(p) for p in curve], "weights": weights}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fork", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument("--die", type=int, default=0)
+    parser.add_argument("--shard", action="store_true")
+    parser.add_argument("--both", action="store_true", help="DDP and FSDP2, one after the other")
+    args = parser.parse_args()
+    if args.fork:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(args.fork)}
+        context = multiprocessing.get_context("fork")
+        processes = []
+        for rank in range(args.fork):
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            processes.append(context.Process(target=run, args=(args,)))
+            processes[-1].start()
+        for process in processes:
+            process.join()
+        raise SystemExit(max(abs(process.exitcode) for process in processes))
+    else:
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """What every process does."""
+    with world() as here:
+        for shard in (False, True) if args.both else (args.shard,):
+            name = "fsdp" if shard else "ddp"
+            config = FitConfig(
+                steps=args.steps, accumulate=args.accumulate, report_steps=1, bf16=False, save_seconds=0.0,
+                average=0.9, shard=shard,
+            )  # fmt: skip
+            result = train(here, args.folder / name, config, args.die)
+            if here.rank == 0:
+                (args.folder / f"{name}.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
