@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 
-from sagittal.meter import WATTS_PER_BUSY_CORE, metered
+import pytest
+
+from sagittal.errors import BadInput, MissingExtra
+from sagittal.meter import GRAMS_PER_KWH, WATTS_PER_BUSY_CORE, Meter, Usage, metered, total
 
 
 def test_busy_work_costs_processor_seconds_and_sleep_does_not() -> None:
@@ -33,3 +37,28 @@ def test_usage_is_final_after_the_block() -> None:
         pass
     assert meter.usage == meter.usage
     assert meter.usage.peak_memory_mb > 1
+
+
+def test_carbon_follows_the_energy_and_totals_add_up() -> None:
+    with metered() as meter:
+        sum(range(100_000))
+    usage = meter.usage
+    assert abs(usage.co2e_g - usage.energy_wh / 1000 * GRAMS_PER_KWH) < 1e-12
+    both = total([usage, usage])
+    assert both.energy_wh == 2 * usage.energy_wh and both.co2e_g == 2 * usage.co2e_g
+    assert both.peak_memory_mb == usage.peak_memory_mb
+    assert total([]) == Usage()
+
+
+def test_a_country_is_three_letters_and_asks_for_codecarbon() -> None:
+    with pytest.raises(BadInput, match="three capital letters"):
+        Meter("Germany")
+    if importlib.util.find_spec("codecarbon") is None:
+        with pytest.raises(MissingExtra, match=r"carbon by country needs codecarbon.*sagittal\[energy\]"):
+            Meter("DEU")
+        return
+    with metered("FRA") as meter:
+        sum(range(10_000_000))
+    assert meter.usage.energy_wh > 0
+    assert 10 < 1000 * meter.usage.co2e_g / meter.usage.energy_wh < 200  # mostly nuclear power
+    assert meter.usage.co2e_source == "codecarbon, mean of FRA"

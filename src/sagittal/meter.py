@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from sagittal.errors import BadInput
+from sagittal.optional import needs
 
 _RAPL = Path("/sys/class/powercap")
 WATTS_PER_BUSY_CORE = 10.0
 """Estimate where the processor has no readable counter: a server core with its share of memory
 and power supply draws about 5 to 15 W under load."""
+GRAMS_PER_KWH = 473.0
+"""Carbon dioxide (equivalent) of a kilowatt-hour: the mean of the world's power in 2024 (Ember 2025)."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Usage:
         seconds: wall clock; cpu_seconds: summed over the process's threads.
         peak_memory_mb: the process's high-water mark (not this work's alone).
         energy_wh: watt-hours; energy_source: "measured: ..." or "estimated: ...".
+        co2e_g: grams of carbon dioxide equivalent; co2e_source says from what.
     """
 
     seconds: float = 0.0
@@ -31,6 +40,21 @@ class Usage:
     peak_memory_mb: float = 0.0
     energy_wh: float = 0.0
     energy_source: str = ""
+    co2e_g: float = 0.0
+    co2e_source: str = ""
+
+
+def total(usages: Sequence[Usage]) -> Usage:
+    """What several pieces of work took together; the sources are the last one's."""
+    return Usage(
+        sum(u.seconds for u in usages),
+        sum(u.cpu_seconds for u in usages),
+        max((u.peak_memory_mb for u in usages), default=0.0),
+        sum(u.energy_wh for u in usages),
+        usages[-1].energy_source if usages else "",
+        sum(u.co2e_g for u in usages),
+        usages[-1].co2e_source if usages else "",
+    )
 
 
 def _rapl_microjoules() -> float | None:
@@ -46,9 +70,14 @@ def _rapl_microjoules() -> float | None:
 
 
 class Meter:
-    """Runs while a `metered` block runs; `usage` may be asked at any time."""
+    """Runs while a `metered` block runs; `usage` may be asked at any time.
 
-    def __init__(self) -> None:
+    With a ``country`` (ISO 3166, three letters) codecarbon's offline tracker counts energy, that of graphics
+    cards too, and carbon at the end; it asks no network. MissingExtra where it is not installed.
+    """
+
+    def __init__(self, country: str | None = None) -> None:
+        self._country, self._tracker = country, _tracker(country) if country else None
         self._wall, self._cpu, self._joules = time.perf_counter(), time.process_time(), _rapl_microjoules()
         self._final: Usage | None = None
 
@@ -58,7 +87,17 @@ class Meter:
         return self._final or self._now()
 
     def stop(self) -> Usage:
-        self._final = self._now()
+        if self._final is None:
+            self._final = self._now()
+            if self._tracker is not None:
+                kilograms = self._tracker.stop() or 0.0
+                self._final = replace(
+                    self._final,
+                    energy_wh=1000 * float(self._tracker.final_emissions_data.energy_consumed),
+                    energy_source="estimated: codecarbon, this process",
+                    co2e_g=1000 * float(kilograms),
+                    co2e_source=f"codecarbon, mean of {self._country}",
+                )
         return self._final
 
     def _now(self) -> Usage:
@@ -69,16 +108,34 @@ class Meter:
         now = _rapl_microjoules()
         # A counter that wrapped around reads lower than before; then estimate.
         if now is not None and self._joules is not None and now > self._joules:
-            return Usage(seconds, cpu, peak, (now - self._joules) / 3.6e9, "measured: RAPL, whole processor")
-        energy = cpu * WATTS_PER_BUSY_CORE / 3600.0
-        source = f"estimated: processor seconds x {WATTS_PER_BUSY_CORE:g} W"
-        return Usage(seconds, cpu, peak, energy, source)
+            energy, source = (now - self._joules) / 3.6e9, "measured: RAPL, whole processor"
+        else:
+            energy = cpu * WATTS_PER_BUSY_CORE / 3600.0
+            source = f"estimated: processor seconds x {WATTS_PER_BUSY_CORE:g} W"
+        carbon = f"{GRAMS_PER_KWH:g} g/kWh, mean of the world in 2024"
+        return Usage(seconds, cpu, peak, energy, source, energy / 1000 * GRAMS_PER_KWH, carbon)
+
+
+def _tracker(country: str) -> Any:
+    if not re.fullmatch("[A-Z]{3}", country):
+        raise BadInput(f"country {country[:20]!r}", "three capital letters as in ISO 3166, such as DEU")
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it would say that it begins
+    codecarbon = needs("codecarbon", feature="carbon by country", extra="energy")
+    tracker = codecarbon.OfflineEmissionsTracker(
+        country_iso_code=country,
+        save_to_file=False,
+        log_level="critical",
+        tracking_mode="process",
+        allow_multiple_runs=True,
+    )
+    tracker.start()
+    return tracker
 
 
 @contextmanager
-def metered() -> Iterator[Meter]:
+def metered(country: str | None = None) -> Iterator[Meter]:
     """``with metered() as meter: ...`` then ``meter.usage``."""
-    meter = Meter()
+    meter = Meter(country)
     try:
         yield meter
     finally:

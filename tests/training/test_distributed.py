@@ -92,7 +92,7 @@ def test_accumulation_and_another_number_of_processes(tmp_path: Path, shard: tup
 def test_a_killed_process_is_survived(tmp_path: Path, shard: tuple[str, ...]) -> None:
     name = "fsdp" if shard else "ddp"
     (tmp_path / name).mkdir()
-    start(tmp_path, "--steps", 8, "--die", 5, *shard, torchrun=2, restarts=1)
+    start(tmp_path, "--steps", 8, "--die", 5, *shard, torchrun=2, restarts=3)
     assert (tmp_path / name / "killed").exists()
     result = json.loads((tmp_path / f"{name}.json").read_text())
     assert result["curve"][0]["step"] in (5, 6)  # it went on; it did not begin again

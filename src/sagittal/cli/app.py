@@ -29,6 +29,7 @@ VERBS = {
     "read": "Read a study into a drafted report with its evidence.",
     "segment": "Draw a structure.",
     "predict": "A probability a label for every study of a data set.",
+    "pretrain": "Run a recipe: one file, one run; again to go on with it.",
     "adapt": "Fit a model to labelled local data.",
     "compare": "What changed between two readings of a patient.",
     "parse": "Report text into findings.",

@@ -82,5 +82,6 @@ def _text(found: Card) -> str:
         usage = found.training
         lines.append(
             f"training: {usage.seconds / 60:.0f} min, {usage.energy_wh:.1f} Wh ({usage.energy_source})"
+            + (f", {usage.co2e_g:.1f} g CO2e ({usage.co2e_source})" if usage.co2e_source else "")
         )
     return "\n".join(lines)

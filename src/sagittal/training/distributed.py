@@ -88,7 +88,13 @@ def world(device: str = "cpu") -> Iterator[World]:
             )
         place = torch.device("cuda", local)
         torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", rank=rank, world_size=size)
+    # torchrun keeps one store for all its attempts: without a prefix of its own an attempt finds the
+    # addresses of the processes that died, and waits for them
+    torch_dist: Any = dist
+    store, _, _ = next(torch_dist.rendezvous("env://", rank, size))
+    store = torch_dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    backend = "nccl" if place.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     here = World(rank, size, place)
     in_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, lambda *_: here.stop.set()) if in_main else None
