@@ -145,7 +145,7 @@ class Distillation(nn.Module):
     @torch.no_grad()
     def _recentre(self, features: Features) -> None:
         means = [self.teacher_head(x).flatten(0, -2).mean(0) for x in (features.pooled, features.tokens)]
-        self.get_buffer("centre").lerp_(torch.stack(means), 1 - self.config.centre)
+        self.get_buffer("centre").lerp_(torch.stack(means).float(), 1 - self.config.centre)
 
 
 def _on_tokens(blocks: Tensor, features: Features) -> Tensor:
