@@ -42,16 +42,27 @@ class _Parsed:
     geometry: Geometry
     problems: list[str]
     digest: str
+    skip: int = 0
+    """Voxels before the channel that is read."""
 
 
-def read_nifti(source: Source) -> Series:
+def channels_of(source: Source) -> int:
+    """How many 3D images a NIfTI file holds behind each other: the length of its fourth axis, or 1."""
+    shape = _header(_bytes(source, limits.MAX_FILE_BYTES), source).get_data_shape()
+    return int(shape[3]) if len(shape) == 4 else 1
+
+
+def read_nifti(source: Source, *, channel: int | None = None) -> Series:
     """One NIfTI-1 or -2 file, plain or gzipped, as a series; voxels are decoded later.
+
+    Args:
+        channel: the zero-based 3D image of a file with a fourth axis; None: the file must have none.
 
     Raises:
         BadInput: damaged, not three-dimensional, of a type that is not a plain number, or with
             voxels that are not finite.
     """
-    parsed = _parse(source)
+    parsed = _parse(source, channel)
     sidecar = _sidecar(source)
     description = str(sidecar.get("SeriesDescription") or _stem(source.name))
     modality = str(sidecar.get("Modality") or "OT").upper()
@@ -61,7 +72,7 @@ def read_nifti(source: Source) -> Series:
         return Volume(_voxels(source, parsed), parsed.geometry, unit)
 
     return Series(
-        uid=derived_uid("nifti", parsed.digest),
+        uid=derived_uid("nifti", parsed.digest, *([] if channel is None else [str(channel)])),
         modality=modality,
         shape=parsed.shape,
         geometry=parsed.geometry,
@@ -117,12 +128,18 @@ def _header(data: bytes, source: Source) -> Any:
     return header
 
 
-def _parse(source: Source) -> _Parsed:
+def _parse(source: Source, channel: int | None = None) -> _Parsed:
     data = _bytes(source, limits.MAX_FILE_BYTES)
     header = _header(data, source)
     shape = tuple(int(n) for n in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
+    channels = 1
+    if channel is not None and len(shape) == 4:
+        *first, channels = shape
+        shape = tuple(first)
+    if channel is not None and not 0 <= channel < channels:
+        raise BadInput(f"{source.name} has no channel {channel}", f"0 to {channels - 1}")
     if len(shape) > 3:
         raise BadInput(
             f"{source.name} has {len(shape)} dimensions {shape}",
@@ -148,6 +165,7 @@ def _parse(source: Source) -> _Parsed:
         Geometry(affine),
         problems,
         hashlib.sha256(data).hexdigest(),
+        (channel or 0) * int(np.prod(shape, dtype=np.int64)),
     )
     values = _array(data, parsed, source)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -194,8 +212,9 @@ def _affine(header: Any, shape: tuple[int, ...], problems: list[str], source: So
 
 def _array(data: bytes, parsed: _Parsed, source: Source) -> NDArray[Any]:
     header = parsed.header
-    offset = int(header.get_data_offset())
     dtype, count = header.get_data_dtype(), int(np.prod(parsed.shape, dtype=np.int64))
+    # The fourth axis is the slowest, so that a channel lies in one piece.
+    offset = int(header.get_data_offset()) + parsed.skip * dtype.itemsize
     if offset < 0 or len(data) < offset + count * dtype.itemsize:
         raise BadInput(
             f"{source.name} is truncated: {max(0, len(data) - offset)} bytes of voxels",

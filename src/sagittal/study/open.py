@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sagittal.report.codec import read_json
 from sagittal.study import limits
 from sagittal.study.context import Context
 from sagittal.study.dicom.read import read_dicom
-from sagittal.study.files import Found, find
+from sagittal.study.files import Found, Kind, Source, find
 from sagittal.study.nifti import read_nifti
 from sagittal.study.picture import read_picture
 from sagittal.study.stated import apply_assume, parse_assume
@@ -58,6 +58,22 @@ def open_study(
     if prior is not None:
         study = _attach(study, prior if isinstance(prior, Study) else open_study(prior, assume=None))
     return study
+
+
+def open_files(paths: Sequence[Path]) -> Study:
+    """The study that these DICOM files are, wherever they lie.
+
+    Raises:
+        BadInput: no files, one is missing or no DICOM, or they are of several patients.
+    """
+    by_kind: dict[Kind, list[Source]] = {}
+    for path in paths:
+        for kind, sources in find(path).by_kind.items():
+            by_kind.setdefault(kind, []).extend(sources)
+    found = Found(by_kind, [])
+    if not found.of("dicom"):
+        raise BadInput(f"none of {len(paths)} files is DICOM", "DICOM files of one study")
+    return replace(_from_dicom(found), path=str(paths[0].parent))
 
 
 def _context(path: Path, context: str | Path | Context | None) -> Context:
