@@ -7,7 +7,6 @@ unknown. ``time`` and ``event`` belong to survival and are no labels.
 
 from __future__ import annotations
 
-import csv
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sagittal.datasets.dataset import SPLITS, Dataset, Row
+from sagittal.datasets.tables import read_table
 from sagittal.errors import BadInput
 from sagittal.study.open import open_study
 from sagittal.study.study import Study
@@ -36,33 +36,20 @@ def open_folder(folder: str | Path) -> Dataset:
     rows = tuple(_row(folder, path, number, line) for number, line in lines)
     if len({row.study for row in rows}) != len(rows):
         raise BadInput(f"{path} names a study twice", "one row a study")
-    labels, targets, exclusive = _targets(path, label_columns, lines)
-    return Dataset(folder.resolve().name, rows, labels, targets, exclusive)
+    labels, targets, exclusive = label_targets(path, label_columns, lines)
+    return Dataset(folder.resolve().name, rows, labels, targets, exclusive, folder=folder)
 
 
 def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True, restkey="\0more")
-            header = list(reader.fieldnames or ())
-            lines: list[tuple[int, dict[str, str]]] = []
-            for line in reader:
-                if len(lines) == MAX_ROWS:
-                    raise BadInput(f"{path} has over {MAX_ROWS} rows")
-                if "\0more" in line or None in line.values():
-                    raise BadInput(f"{path} line {reader.line_num} has another number of columns than line 1")
-                lines.append((reader.line_num, {key: value.strip() for key, value in line.items()}))
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be read ({error.strerror})", "a data folder with labels.csv, or a MedMNIST .npz"
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is not CSV in UTF-8 ({error})") from None
-    if len(set(header)) != len(header) or "study" not in header or "patient" not in header:
-        raise BadInput(f"{path} has the columns {', '.join(header)}", "study and patient, each name once")
+    lines: list[tuple[int, dict[str, str]]] = []
+    layout = "a data folder with labels.csv: study and patient, each name once, then the labels"
+    for number, line in read_table(path, "study", "patient", layout=layout):
+        if len(lines) == MAX_ROWS:
+            raise BadInput(f"{path} has over {MAX_ROWS} rows")
+        lines.append((number, line))
     if not lines:
         raise BadInput(f"{path} has no rows", "a row a study")
-    return header, lines
+    return list(lines[0][1]), lines
 
 
 def _row(folder: Path, path: Path, number: int, line: dict[str, str]) -> Row:
@@ -89,10 +76,14 @@ def _open(folder: Path, study: str, prior: str) -> Study:
     return open_study(folder / study, prior=folder / prior if prior else None)
 
 
-def _targets(
+def label_targets(
     path: Path, columns: list[str], lines: list[tuple[int, dict[str, str]]]
 ) -> tuple[tuple[str, ...], NDArray[np.float32], bool]:
-    """Label names, (N, L) targets, exclusive."""
+    """Label names, (N, L) targets, exclusive: columns of 0, 1 and empty, or a single one of class names.
+
+    Raises:
+        BadInput: something else in a cell; names the line.
+    """
     named = [c for c in columns if any(line[c] not in ("", "0", "1") for _, line in lines)]
     if not named:
         values = [[_number(line[c]) for c in columns] for _, line in lines]
