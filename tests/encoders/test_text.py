@@ -11,7 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Backend
 
+import sagittal
 from sagittal.encoders.text import TextConfig, TextEncoder
 from sagittal.encoders.tokenizer import Tokenizer, read_tokenizer, train_tokenizer
 from sagittal.errors import BadInput
@@ -57,6 +59,34 @@ def test_no_text_is_no_token_and_long_text_is_cut(tokenizer: Tokenizer) -> None:
     assert tokens.mask.sum(1).tolist()[:2] == [0, 0]
     assert tokens.mask.sum(1)[3] == 16
     assert tokenizer([None], 16).ids.shape == (1, 1)
+
+
+def test_an_end_closes_what_was_not_cut(tokenizer: Tokenizer) -> None:
+    assert tokenizer.end == 2
+    tokens = tokenizer(["nodule", None, "nodule " * 20], 8, end=True)
+    assert tokens.ids[0, : int(tokens.mask[0].sum())].tolist()[-1] == 2
+    assert tokens.mask[1].sum() == 0
+    assert tokens.mask[2].all()
+    assert not (tokens.ids[2] == 2).any()
+    assert tokenizer.decode(tokens.ids[0].tolist()) == "nodule"
+    assert not (tokenizer(["a <end> b"], 64).ids == 2).any()
+
+
+def test_a_tokenizer_without_an_end_ends_with_its_start(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """As the one of the bundled model, whose ids and file stay as they are."""
+    path = Path(sagittal.__file__).parent / "zoo/weights/sagittal-small/tokenizer.json"
+    bundled = read_tokenizer(path)
+    assert bundled.end == 1
+    assert bundled(["nodule"], 9, end=True).ids[0, -1] == 1
+    assert bundled.dumps() == Backend.from_str(path.read_text("utf-8")).to_str()
+
+
+def test_pieces_are_the_bytes_of_a_text(tokenizer: Tokenizer) -> None:
+    pieces = tokenizer.pieces()
+    assert len(pieces) == tokenizer.size
+    for text in (REPORTS[0], "Größe 5 µm → ödem", "\t~\x00"):
+        ids = tokenizer([text], 999, end=True).ids[0].tolist()
+        assert b"".join(pieces[i] for i in ids) == tokenizer.normal(" " + text.strip()).encode()
 
 
 def test_saved_tokenizer_reads_back(tokenizer: Tokenizer, tmp_path: Path) -> None:

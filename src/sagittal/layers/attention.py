@@ -29,9 +29,17 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, queries: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.recall(queries, *self.remember(context), mask)
+
+    def remember(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, N, E) of a context (B, N, D), to be looked at again and again."""
+        key, value = self.key_value(context).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def recall(self, queries: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`forward` with the context's keys and values at hand."""
         batch, count, width = queries.shape
         query = self._split(self.query(queries))
-        key, value = (self._split(part) for part in self.key_value(context).chunk(2, dim=-1))
         allowed = None
         if mask is not None:
             # softmax over nothing is NaN: let such a row look everywhere, then silence what it saw
