@@ -1,4 +1,4 @@
-"""The phantom glioma cohort as features on disk: images and priors through the frozen bundled encoder once.
+"""The phantom glioma cohort as features on disk: images and priors through the frozen bundled model once.
 
 Written in chunks by worker processes and resumable: a chunk that is there is not drawn again.
 """
@@ -33,12 +33,11 @@ CHUNK = 25
 class Cohort:
     """N patients.
 
-    ``tokens`` (N, 2, 64, 192) and ``masks`` (N, 2, 84): what the encoder and the mask decoder see now and on
-    the prior, zero without one; ``notes`` N texts; ``labs`` (N, 4) with NaN; ``there`` (N, 4) bool by
-    `SOURCES`; ``truth`` (N,) bool; ``evidence`` (N, 4): the ideal observer's log likelihood ratios.
+    ``masks`` (N, 2, M, 12): what each mask shows (`mask_evidence`) now and on the prior, zero without one;
+    ``notes`` N texts; ``labs`` (N, 4) with NaN; ``there`` (N, 4) bool by `SOURCES`; ``truth`` (N,) bool;
+    ``evidence`` (N, 4): the ideal observer's log likelihood ratios.
     """
 
-    tokens: NDArray[np.float16]
     masks: NDArray[np.float32]
     notes: NDArray[np.str_]
     labs: NDArray[np.float64]
@@ -72,11 +71,10 @@ def _chunk(path: Path, start: int, n: int, seed: int, split: Split) -> None:
         case = draw_glioma(seed=seed, index=index, split=split)
         study = case.study
         now = _encode(model, study)
-        before = _encode(model, study.priors[0]) if study.priors else tuple(np.zeros_like(x) for x in now)
+        before = _encode(model, study.priors[0]) if study.priors else np.zeros_like(now)
         labs = {lab.name: lab.value for lab in study.context.labs}
         evidence = case.clues.evidence()
-        rows["tokens"].append(np.stack([now[0], before[0]]))
-        rows["masks"].append(np.stack([now[1], before[1]]))
+        rows["masks"].append(np.stack([now, before]))
         rows["notes"].append(" ".join(study.context.notes))
         rows["labs"].append([labs.get(name, np.nan) for name in LABS])
         rows["there"].append([True, bool(study.priors), bool(study.context.notes), bool(labs)])
@@ -88,9 +86,9 @@ def _chunk(path: Path, start: int, n: int, seed: int, split: Split) -> None:
 
 
 @torch.inference_mode()
-def _encode(model: SagittalModel, study: Study) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+def _encode(model: SagittalModel, study: Study) -> NDArray[np.float32]:
+    """What each mask of the bundled model shows, (M, 12)."""
     spec = model.card.branch(BRANCH).input
     prepared = prepare(inputs(study, spec)[0], spec, study)
     output = model.model(BRANCH, torch.from_numpy(prepared.array[None]), upsample=False)
-    tokens = output.features.tokens[0].numpy().astype(np.float16)
-    return tokens, mask_evidence(output.mask_logits)[0].flatten().numpy()
+    return np.asarray(mask_evidence(output.mask_logits)[0].numpy())

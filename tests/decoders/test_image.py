@@ -101,7 +101,7 @@ def test_without_a_condition_the_marginal_has_its_moments(points: Points) -> Non
     exact, _ = mixture(100_000)
     assert abs((drawn[:, 0] < 0).float().mean().item() - SHARE) < 0.05
     assert (drawn.mean(0) - exact.mean(0)).abs().max() < 0.15
-    assert (drawn.T.cov() - exact.T.cov()).abs().max() < 0.2
+    assert (drawn.T.cov() - exact.T.cov()).abs().max() < 0.25
     for mode, here in enumerate((drawn[:, 0] < 0, drawn[:, 0] >= 0)):
         assert (drawn[here].mean(0) - MODES[mode]).abs().max() < 0.12
         assert (drawn[here].std(0) - SPREADS[mode]).abs().max() < 0.25  # some lie between

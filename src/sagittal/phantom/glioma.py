@@ -159,7 +159,7 @@ def draw_glioma(*, seed: int, index: int, split: Split = "train", size: int = 64
     missing = {name: bool(rngs[3].random() < rate) for name, rate in ABSENT.items()}
     priors = []
     if not missing["prior"]:
-        earlier = _shrunk(subject, clues.growth)
+        earlier = _before(subject, clues.growth, rngs[4])
         scope = Scope(key, f"{key}/0/{size}", before)
         taken = mr.acquire(earlier, rngs[4], split=split, size=size, scope=scope)
         priors.append(
@@ -220,11 +220,18 @@ def _subject(clues: Clues, rng: np.random.Generator, split: Split) -> BrainSubje
     return BrainSubject(sex, age, split, head, (lesion,))
 
 
-def _shrunk(subject: BrainSubject, growth: float) -> BrainSubject:
-    """The patient at the prior date: the same lesion by ``growth`` smaller."""
+def _before(subject: BrainSubject, growth: float, rng: np.random.Generator) -> BrainSubject:
+    """The patient at the prior date: the lesion by ``growth`` smaller, its look not yet telling anything."""
     lesion = subject.lesions[0]
     x, y, z, radius = lesion.centres[0]
-    return replace(subject, lesions=(replace(lesion, centres=((x, y, z, radius / growth),)),))
+    before = replace(
+        lesion,
+        findings=tuple(name for name in lesion.findings if not name.startswith("restricted")),
+        centres=((x, y, z, radius / growth),),
+        rim_mm=float(rng.uniform(3.0, 5.0)) if rng.random() < 0.5 else 0.0,
+        diffusion=1.0,
+    )
+    return replace(subject, lesions=(before,))
 
 
 _NUMBERS = ("less than one", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
