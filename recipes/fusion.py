@@ -3,8 +3,9 @@
     python recipes/fusion.py [OUT]      resumable; default runs/fusion; about ten minutes on two free cores
 
 Early, intermediate and late fusion against each modality alone, three seeds each, and every fusion with each
-modality taken away at reading time. Images are read by the bundled model, frozen: a token is what one mask
-shows (its patch tokens say little of this question). Everything else is trained here. Intervals are bootstraps over test patients of the mean of the seeds.
+modality taken away at reading time. Images are read by the bundled model, frozen: a token is what one of its
+masks shows. Everything else is trained here. Intervals are bootstraps over test patients of the mean of the
+seeds.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Recipe:
     heads: int = 2
     layers: int = 1
     drop: float = 0.25
-    steps: int = 300
+    noise: float = 0.8  # on what masks show and on labs, in standard deviations: few patients, many numbers
+    steps: int = 250
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
@@ -78,18 +80,20 @@ class Reader(nn.Module):
         self.fusion = fusions[kind]()
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, 1)
 
-    def encode(self, batch: dict[str, Tensor]) -> Given:
+    def encode(self, batch: dict[str, Tensor], noise: float = 0.0) -> Given:
         """One entry a source; masks say which rows have it."""
         given: Given = {}
         for i, name in enumerate(("image", "prior")):
             seen = (batch["masks"][:, i] - self.mean) / self.spread
+            seen = seen + noise * torch.randn_like(seen)
             given[name] = _features(
                 torch.einsum("bmk,mkd->bmd", seen, self.masks), batch["there"][:, i, None]
             )
         notes = self.words(batch["words"]) + self.places[: batch["words"].shape[1]]
         given["notes"] = _features(notes, batch["words"] > 0)
         labs = batch["labs"]
-        values = self.assays[0] + labs.nan_to_num()[..., None] * self.assays[1]
+        numbers = labs.nan_to_num() + 0.5 * noise * torch.randn_like(labs)
+        values = self.assays[0] + numbers[..., None] * self.assays[1]
         given["labs"] = _features(values, ~labs.isnan())
         return {name: given[name] for name in self.sources}
 
@@ -142,7 +146,7 @@ def train(kind: str, sources: tuple[str, ...], seed: int, data: dict[str, Tensor
             yield {name: value[chosen] for name, value in data.items()}
 
     def objective(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        given = reader.encode(batch)
+        given = reader.encode(batch, recipe.noise)
         if len(sources) > 1:
             given = drop_modalities(given, recipe.drop, hide)
         logits = reader(given, len(batch["truth"]))
