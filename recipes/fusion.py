@@ -23,11 +23,12 @@ from glioma_features import LABS, SOURCES, Cohort, cohort
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sagittal.encoders.table import MISSING, NUMBER, Concept, Rows, TableConfig, TableEncoder
 from sagittal.fusion.dropout import drop_modalities
 from sagittal.fusion.early import EarlyFusion
 from sagittal.fusion.intermediate import MutualFusion
 from sagittal.fusion.late import LateFusion
-from sagittal.layers.features import Features
+from sagittal.layers.features import Features, masked_mean
 from sagittal.measure.discrimination import auroc
 from sagittal.measure.statistics import Interval, bootstrap
 from sagittal.training.loop import FitConfig, fit
@@ -71,7 +72,7 @@ class Reader(nn.Module):
         self.masks = nn.Parameter(torch.randn(*seen.shape[1:], width) * seen.shape[2] ** -0.5)
         self.words = nn.Embedding(words, width)
         self.places = nn.Parameter(torch.randn(64, width) * 0.02)
-        self.assays = nn.Parameter(torch.randn(2, len(LABS), width) * 0.3)
+        self.labs = TableEncoder(TableConfig({n: Concept("z") for n in LABS}, 1, heads), width)
         fusions: dict[str, Callable[[], nn.Module]] = {
             "early": lambda: EarlyFusion(width, heads, sources, recipe.layers),
             "intermediate": lambda: MutualFusion(width, heads, sources, recipe.layers),
@@ -92,9 +93,15 @@ class Reader(nn.Module):
         notes = self.words(batch["words"]) + self.places[: batch["words"].shape[1]]
         given["notes"] = _features(notes, batch["words"] > 0)
         labs = batch["labs"]
-        numbers = labs.nan_to_num() + 0.5 * noise * torch.randn_like(labs)
-        values = self.assays[0] + numbers[..., None] * self.assays[1]
-        given["labs"] = _features(values, ~labs.isnan())
+        given["labs"] = self.labs(
+            Rows(
+                torch.arange(labs.shape[1]).expand_as(labs),
+                torch.where(labs.isnan(), MISSING, NUMBER),
+                labs.nan_to_num() + 0.5 * noise * torch.randn_like(labs),
+                torch.full_like(labs, torch.nan),
+                batch["there"][:, 3, None].expand_as(labs),
+            )
+        )
         return {name: given[name] for name in self.sources}
 
     def forward(self, given: Given, rows: int) -> Tensor:
@@ -114,8 +121,7 @@ class Reader(nn.Module):
 
 def _features(tokens: Tensor, mask: Tensor) -> Features:
     mask = mask.expand(tokens.shape[:2])
-    weight = mask[..., None].float()
-    return Features((), tokens, (tokens * weight).sum(1) / weight.sum(1).clamp(min=1), mask)
+    return Features((), tokens, masked_mean(tokens, mask), mask)
 
 
 def tensors(data: Cohort, vocabulary: dict[str, int], scale: tuple[Any, Any]) -> dict[str, Tensor]:
@@ -192,7 +198,7 @@ def over_patients(
 def run(recipe: Recipe) -> dict[str, Any]:
     """Draw, train, measure; writes ``fusion.json``."""
     out = Path(recipe.out)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     made = cohort(out / "cohort", n=recipe.train, seed=recipe.data_seed, split="train")
     held = cohort(out / "cohort", n=recipe.test, seed=recipe.data_seed, split="heldout")
     words = sorted({word for note in made.notes for word in note.lower().split()})

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sagittal.fusion.modalities import Modalities, present
 from sagittal.layers.attention import Attention
-from sagittal.layers.features import Features
+from sagittal.layers.features import Features, masked_mean
 from sagittal.layers.mlp import Mlp
 
 
@@ -89,6 +89,4 @@ def _with_tokens(features: Features, tokens: Tensor) -> Features:
     """Features with other tokens (B, N, D), pooled anew over the real ones."""
     if features.mask is None:
         return Features(features.pyramid, tokens, tokens.mean(1))
-    weight = features.mask.unsqueeze(-1).to(tokens.dtype)
-    pooled = (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
-    return Features(features.pyramid, tokens, pooled, features.mask)
+    return Features(features.pyramid, tokens, masked_mean(tokens, features.mask), features.mask)
