@@ -15,6 +15,7 @@ same factor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +47,7 @@ LABELS = (
     "Hernia",
 )
 _SIZE = 1024
+_SIZES = ("OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]")
 
 
 def open_chestxray14(folder: str | Path) -> Dataset:
@@ -71,8 +73,8 @@ def open_chestxray14(folder: str | Path) -> Dataset:
                 raise BadInput(f"{table} line {number}: {label!r} is no label", nearest(label, LABELS))
             values[index[label]] = 1
         sex = line.get("Patient Gender") or line.get("Patient Sex", "")
-        spacing = _spacing(line, table, number)
-        cells = (image, line["View Position"], line["Patient ID"], sex, line["Patient Age"], spacing)
+        sizes = (line.get(name, "") for name in _SIZES)
+        cells = (image, line["View Position"], line["Patient ID"], sex, line["Patient Age"], *sizes)
         rows.append(
             Row(
                 image,
@@ -116,23 +118,27 @@ def _boxes(folder: Path) -> dict[str, tuple[Box, ...]]:
     return boxes
 
 
-def _spacing(line: dict[str, str], table: Path, number: int) -> str:
-    """Row and column pitch in mm of the published 1024 x 1024 picture; "" where the table lacks it."""
-    names = ("OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]")
-    if not all(line.get(name) for name in names):
+def _spacing(sizes: Sequence[str]) -> str:
+    """Row and column pitch in mm of the published 1024 x 1024 picture; "" where the table lacks it.
+
+    Args:
+        sizes: width and height of the original in pixels, its column and row pitch in mm.
+    """
+    try:
+        width, height, x, y = map(float, sizes)
+    except ValueError:
         return ""
-    width, height, x, y = (number_in(line[name], table, number, name) for name in names)
     return f"{y * height / _SIZE:.5g}x{x * width / _SIZE:.5g}"
 
 
 def _study(folder: Path, cells: tuple[str, ...]) -> Study:
-    image, view, patient, sex, age, spacing = cells
+    image, view, patient, sex, age, *sizes = cells
     path = f"images/{image}"
     if not (folder / path).is_file():
         path = next(
             (str(p.relative_to(folder)) for p in sorted(folder.glob(f"images_*/images/{image}"))), path
         )
-    said = {"modality": "DX", "body_part": "CHEST", "view": view, "spacing_mm": spacing}
+    said = {"modality": "DX", "body_part": "CHEST", "view": view, "spacing_mm": _spacing(sizes)}
     years = age.lstrip("0") or "0"
     # Some ages are typing errors of over 130 years; those are left unknown.
     return assemble(folder, (Image(path, said),), NAME, patient=person(patient, sex, years))

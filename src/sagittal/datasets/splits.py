@@ -63,17 +63,17 @@ def split_patients(
     return replace(data, rows=tuple(replace(row, split=part[row.patient]) for row in data.rows))
 
 
-def _dealt(count: int, fractions: tuple[float, ...], rng: np.random.Generator) -> list[str]:
+def _dealt(count: int, fractions: Sequence[float], rng: np.random.Generator) -> list[str]:
     """A split for each of ``count`` places: at each the one that lags most behind its share."""
-    given = np.zeros(3)
-    start = rng.uniform(0, 1e-6, 3)  # Ties are drawn, not always train first.
+    parts = [(name, share) for name, share in zip(SPLITS, fractions, strict=True) if share]
+    # Ties are drawn, not always train first.
+    lag = rng.uniform(0, 1e-6, len(parts)).tolist()
     dealt = []
-    for place in range(1, count + 1):
-        lag = np.asarray(fractions) * place - given + start
-        lag[np.asarray(fractions) == 0] = -np.inf
-        choice = int(np.argmax(lag))
-        given[choice] += 1
-        dealt.append(SPLITS[choice])
+    for _ in range(count):
+        lag = [behind + share for behind, (_, share) in zip(lag, parts, strict=True)]
+        choice = lag.index(max(lag))
+        lag[choice] -= 1
+        dealt.append(parts[choice][0])
     return dealt
 
 

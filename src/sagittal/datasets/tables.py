@@ -8,7 +8,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sagittal.errors import BadInput
@@ -141,7 +141,8 @@ def number_in(cell: str, path: Path, line: int, column: str) -> float:
 
 def inside(name: str, path: Path, line: int) -> str:
     """A relative file name out of a table, checked not to lead out of the folder."""
-    pure = PurePosixPath(name.replace("\\", "/"))
-    if not name or pure.is_absolute() or ".." in pure.parts or "\0" in name or ":" in pure.parts[0]:
+    plain = name.replace("\\", "/")
+    parts = [part for part in plain.split("/") if part not in ("", ".")]
+    if not parts or plain.startswith("/") or ".." in parts or "\0" in name or ":" in parts[0]:
         raise BadInput(f"{path} line {line}: {name!r} lies outside the folder", "a path inside it")
-    return str(pure)
+    return "/".join(parts)
