@@ -234,9 +234,11 @@ def test_padchest_keeps_sixteen_bits_its_report_and_says_what_is_inverted(make: 
 def test_vindr_cxr_counts_readers_and_keeps_their_boxes_apart(make: Any) -> None:
     make.text(
         "annotations/image_labels_train.csv",
-        "image_id,rad_id,Cardiomegaly,No finding\ni1,R1,1,0\ni1,R2,1,0\ni1,R3,0,1\n",
+        "image_id,rad_id,Cardiomegaly,Other diseases,No finding\ni1,R1,1,,0\ni1,R2,1,0,0\ni1,R3,0,0,1\n",
     )
-    make.text("annotations/image_labels_test.csv", "image_id,Cardiomegaly,No finding\ni2,0,1\n")
+    make.text(
+        "annotations/image_labels_test.csv", "image_id,Cardiomegaly,Other disease,No finding\ni2,0,0,1\n"
+    )
     make.text(
         "annotations/annotations_train.csv",
         "image_id,rad_id,class_name,x_min,y_min,x_max,y_max\ni1,R1,Cardiomegaly,691.0,1375.0,1653.0,1831.0\n"
@@ -244,13 +246,14 @@ def test_vindr_cxr_counts_readers_and_keeps_their_boxes_apart(make: Any) -> None
     )
     make.dicom("train/i1.dicom", Modality="DX")
     data = open_data(make.folder)
-    assert data.targets.tolist() == [[1, 0], [0, 1]]
-    assert open_vindr_cxr(make.folder, readers=3).targets.tolist() == [[0, 0], [0, 1]]
+    assert data.labels == ("Cardiomegaly", "Other diseases", "No finding")
+    assert data.targets.tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert open_vindr_cxr(make.folder, readers=3).targets.tolist() == [[0, 0, 0], [0, 0, 1]]
     (box,) = data.rows[0].boxes
     assert (box.reader, box.box_index) == ("R1", (1375.0, 691.0, 1831.0, 1653.0))
     assert data.rows[0].load().series[0].body_part == "CHEST"
-    make.text("annotations/image_labels_test.csv", "image_id,Cardiomegali,No finding\ni2,0,1\n")
-    with pytest.raises(BadInput, match="Cardiomegal"):
+    make.text("annotations/image_labels_test.csv", "image_id,Cardiomegali,Other disease,No finding\n")
+    with pytest.raises(BadInput, match="has the label 'Cardiomegali'"):
         open_data(make.folder)
 
 

@@ -60,6 +60,14 @@ def test_paths_need_no_suffix_and_stay_inside(make: Any) -> None:
         open_table(path)
 
 
+def test_a_real_table_whose_images_lie_one_folder_below(shared_data: Path) -> None:
+    data = open_table(shared_data / "cxr_notes" / "metadata.csv", study="image", patient="patientid")
+    assert len(data) == 177
+    assert len({row.patient for row in data.rows}) < 177
+    study = data.rows[0].load()
+    assert study.series[0].volume.shape == study.series[0].shape
+
+
 def test_a_folder_that_is_no_set_names_those_that_are_known(make: Any) -> None:
     make.text("readme.txt", "hello")
     with pytest.raises(BadInput, match=r"no labels\.csv.*MIMIC-CXR-JPG.*SLAKE") as caught:

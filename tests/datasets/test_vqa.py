@@ -62,6 +62,11 @@ def test_the_real_slake_has_its_published_counts(shared_data: Path) -> None:
     counts = [sum(len(r.questions) for r in data.only(s).rows) for s in ("train", "val", "test")]
     assert counts == [9835, 2099, 2094]
     assert {q.language for r in data.rows for q in r.questions} == {"en", "zh"}
+    # This copy is split by question: an image may be in two splits, but no question is.
+    images = [{row.patient for row in data.only(split).rows} for split in ("train", "val", "test")]
+    shared = (images[0] & images[1]) | (images[0] & images[2]) | (images[1] & images[2])
+    assert {leak.what for leak in leaks(data)} == shared
+    assert (len(set.union(*images)), len(shared)) == (642, 298)
 
 
 def test_slake_reads_boxes_and_says_modality_and_body_part(make: Any) -> None:
@@ -70,7 +75,7 @@ def test_slake_reads_boxes_and_says_modality_and_body_part(make: Any) -> None:
         "q_lang": "zh", "location": "Lung", "modality": "X-Ray",
         "answer_type": "CLOSED", "content_type": "Abnormality",
     }  # fmt: skip
-    for name, entries in (("train", [entry]), ("validate", []), ("test", [])):
+    for name, entries in (("train", [entry]), ("validation", []), ("test", [])):
         make.text(f"{name}.json", json.dumps(entries))
     make.film("imgs/xmlab1/source.jpg")
     make.text("imgs/xmlab1/detection.json", json.dumps([{"Left Lung": [10.0, 20.0, 30.0, 40.0]}]))

@@ -142,7 +142,7 @@ KNOWN = (
         (("VQA_RAD Dataset Public.json",), ("trainset.json", "testset.json")),
         vqa.RAD_LICENCE,
     ),
-    Known("SLAKE", vqa.open_slake, (("train.json", "validate.json", "test.json"),), vqa.SLAKE_LICENCE),
+    Known("SLAKE", vqa.open_slake, (("train.json", "validat*.json", "test.json"),), vqa.SLAKE_LICENCE),
 )
 """In this order: a set with a file name of its own stands before those that are told by columns."""
 

@@ -61,7 +61,8 @@ def open_table(
     """One row a line of ``table``.
 
     Args:
-        folder: what paths are relative to, and where UIDs are looked for; by default the table's own.
+        folder: what paths are relative to (or to one folder in it), and where UIDs are looked for; by
+            default the table's own.
         study: the column with a path, or a StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID; by default
             the first of `PATHS` and `UIDS` there is.
         patient, split: their columns; by default those called so, else no patient is known.
@@ -126,7 +127,12 @@ def _label_columns(columns: list[str], fixed: set[str], lines: list[tuple[int, d
 
 
 def _open(folder: Path, name: str) -> Study:
-    return open_study(folder / name)
+    path = folder / name
+    if not path.exists() and folder.is_dir():
+        # Tables often leave out the one folder that all images lie in.
+        below = [one / name for one in sorted(folder.iterdir()) if (one / name).exists()]
+        path = below[0] if len(below) == 1 else path
+    return open_study(path)
 
 
 class _Index:

@@ -7,7 +7,8 @@ VQA-RAD (Lau et al., Scientific Data 2018): 315 images, 2,248 questions::
 
 SLAKE 1.0 (Liu et al., ISBI 2021): 642 images, 14,028 questions in English and Chinese::
 
-    train.json, validate.json, test.json     img_name, question, answer, q_lang, location, modality ...
+    train.json, validate.json (or validation.json), test.json
+        img_name, question, answer, q_lang, location, modality ...
     imgs/xmlab0/source.jpg, detection.json (boxes [x, y, width, height] by structure), mask.png
 """
 
@@ -95,7 +96,7 @@ def open_slake(folder: str | Path, *, language: str = "") -> Dataset:
     """
     folder = Path(folder)
     grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for name, split in (("train.json", "train"), ("validate.json", "val"), ("test.json", "test")):
+    for name, split in (("train.json", "train"), ("validat*.json", "val"), ("test.json", "test")):
         path = published(folder, name, layout=SLAKE_LAYOUT)
         for number, entry in enumerate(read_list(path, *_SLAKE_KEYS, layout=SLAKE_LAYOUT)):
             if not language or entry["q_lang"] == language:
@@ -112,7 +113,10 @@ def open_slake(folder: str | Path, *, language: str = "") -> Dataset:
         questions = tuple(_question(e, str(e["content_type"]), str(e["q_lang"])) for e in entries)
         boxes = _boxes(folder / "imgs" / image)
         rows.append(Row(f"{split}/{patient}", patient, split, load, questions=questions, boxes=boxes))
-    caveats = ("no patient ids: every image stands for a patient of its own",)
+    caveats = (
+        "no patient ids: every image stands for a patient of its own",
+        "some copies split by question: test images are training images as well",
+    )
     return _dataset("SLAKE", folder, rows, SLAKE_LICENCE, caveats)
 
 
