@@ -58,3 +58,22 @@ def test_block_and_pool_keep_their_shapes_and_ignore_the_order_of_tokens() -> No
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="multiple of heads, got 10 and 3"):
         Attention(10, 3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_in_bf16_on_a_processor_attention_is_what_it_is_in_float32(masked: bool) -> None:
+    """Training there takes the plain product instead of the fused kernel: same values, same slopes."""
+    torch.manual_seed(0)
+    layer = Attention(32, 4)
+    queries, context = torch.randn(2, 5, 32, requires_grad=True), torch.randn(2, 7, 32)
+    mask = torch.tensor([[True] * 4 + [False] * 3, [False] * 7]) if masked else None
+    found = []
+    for bf16 in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            out = layer(queries, context, mask)
+        (slope,) = torch.autograd.grad(out.float().square().sum(), queries)
+        found.append((out.detach().float(), slope))
+    (value, slope), (rough, rough_slope) = found
+    assert not torch.equal(value, rough)
+    torch.testing.assert_close(rough, value, atol=0.02, rtol=0.05)
+    torch.testing.assert_close(rough_slope, slope, atol=0.02, rtol=0.1)
