@@ -13,7 +13,7 @@ from sagittal.layers.features import State
 from sagittal.layers.scan import exact, scan
 from sagittal.layers.short import ShortConvolution
 
-CHUNK = 256  # tokens whose states (B, CHUNK, W, S) are held at once; between chunks only the last one is kept
+CHUNK = 256  # tokens whose states (B, CHUNK, S, W) are held at once; between chunks only the last one is kept
 
 
 class StateSpace(nn.Module):
@@ -40,8 +40,8 @@ class StateSpace(nn.Module):
             nn.init.uniform_(self.step_size.weight, -(self.rank**-0.5), self.rank**-0.5)
 
     def begin(self, batch: int, length: int = 0) -> State:
-        """Nothing read: the past of the convolution (B, kernel - 1, W) and the memory (B, W, S)."""
-        return self.short.begin(batch), self.log_decay.new_zeros(batch, *self.log_decay.shape)
+        """Nothing read: the past of the convolution (B, kernel - 1, W) and the memory (B, S, W)."""
+        return self.short.begin(batch), self.log_decay.new_zeros(batch, self.state, len(self.skip))
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.extend(tokens, self.begin(len(tokens)))[0]
@@ -59,7 +59,7 @@ class StateSpace(nn.Module):
     def _remember(
         self, u: Tensor, dt: Tensor, write: Tensor, read: Tensor, memory: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """u, dt (B, T, W), write, read (B, T, S), memory (B, W, S) -> y (B, T, W) and the last memory.
+        """u, dt (B, T, W), write, read (B, T, S), memory (B, S, W) -> y (B, T, W) and the last memory.
 
         Chunk by chunk, and the inside of a chunk is computed again for its gradient: the states of all tokens
         would be S times as large as everything else together.
@@ -78,6 +78,6 @@ class StateSpace(nn.Module):
 def _chunk(
     u: Tensor, dt: Tensor, write: Tensor, read: Tensor, memory: Tensor, log_decay: Tensor
 ) -> tuple[Tensor, Tensor]:
-    decay = torch.exp(dt.unsqueeze(-1) * -log_decay.exp())
-    states = scan(decay, (dt * u).unsqueeze(-1) * write.unsqueeze(2), memory)
-    return (states @ read.unsqueeze(-1)).squeeze(-1), states[:, -1]
+    decay = torch.exp(dt.unsqueeze(2) * -log_decay.exp().T)
+    states = scan(decay, (dt * u).unsqueeze(2) * write.unsqueeze(-1), memory)
+    return (read.unsqueeze(2) @ states).squeeze(2), states[:, -1].clone()  # not a view: that would keep all
