@@ -188,7 +188,7 @@ def main() -> None:
     for line in (folder / "runs.jsonl").read_text().splitlines():
         one = json.loads(line)
         print(
-            f"N {one['parameters']:8,}  D {one['samples']:6,}  loss {one['loss']:.4f}  {one['seconds']:5.1f} s"
+            f"N {one['parameters']:7,}  D {one['samples']:6,}  loss {one['loss']:.4f} {one['seconds']:5.0f} s"
         )
     result = json.loads((folder / "scaling.json").read_text())
     foretold, measured = result["foretold"], result["measured"]
