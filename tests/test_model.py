@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sagittal.decoders.language import LanguageConfig, opened
+from sagittal.decoders.search import greedy
 from sagittal.encoders.image import ImageConfig
 from sagittal.encoders.picture import PictureConfig, PictureEncoder
 from sagittal.encoders.slices import SliceConfig
@@ -254,3 +256,27 @@ def test_a_model_of_the_bundled_size_loads_within_a_second(tmp_path: Path) -> No
     start = time.process_time()
     load(tmp_path)
     assert time.process_time() - start < 1
+
+
+def test_a_language_decoder_is_saved_with_the_model(tmp_path: Path) -> None:
+    """It looks at the image, and writes after loading what it wrote before saving."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(["no nodule. small effusion."] * 4, 320)
+    config = ModelConfig(
+        {"film": BranchConfig(PICTURE)}, TextConfig(tokenizer.size, 12, 1, 2), width=16, embedding=12,
+        heads=2, language=LanguageConfig(tokenizer.size, 24, layers=2, heads=2),
+    )  # fmt: skip
+    model = Model(config, tokenizer).eval()
+    with torch.no_grad():  # to what bfloat16 holds
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16().float())
+    save(model, tmp_path)
+    again, image = load(tmp_path), torch.randn(2, 1, 16, 16)
+    prompt = opened(tokenizer([None, "effusion?"], 9))
+    made = []
+    for each in (model, again):
+        assert each.language is not None
+        seen = each("film", image, tokenizer(["cough", None], 12)).features
+        made.append(greedy(each.language, prompt, seen, end=tokenizer.end, most=8))
+    assert torch.equal(made[0].text.ids, made[1].text.ids)
+    torch.testing.assert_close(made[0].log_probability, made[1].log_probability)

@@ -5,6 +5,7 @@ output = model("chest-xray", image, text)     # image (B, C, *S), text Tokens | 
 output.label_logits                           # (B, L)
 output.mask_logits                            # (B, M, *S)
 output.embedding @ model.encode_text(text).T  # cosine similarity: zero-shot by prompts
+model.language(text, output.features)         # (B, T, V): the next token; decoders/search.py writes
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sagittal.decoders.label import LabelDecoder
+from sagittal.decoders.language import LanguageConfig, LanguageDecoder
 from sagittal.decoders.mask import MaskDecoder
 from sagittal.encoders.image import ImageConfig, build, plan
 from sagittal.encoders.text import TextConfig, TextEncoder
@@ -53,6 +55,7 @@ class ModelConfig:
     width: int = 192
     embedding: int = 128
     heads: int = 6
+    language: LanguageConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Model(nn.Module):
         self.text = TextEncoder(config.text, config.width) if config.text else None
         self.project_text = nn.Linear(config.width, config.embedding) if config.text else None
         self.fusion = IntermediateFusion(config.width, config.heads, ("text",) if config.text else ())
+        self.language = LanguageDecoder(config.language, config.width) if config.language else None
         self.scale = nn.Parameter(torch.tensor(2.659))  # log(1 / 0.07), Radford 2021
 
     def forward(
