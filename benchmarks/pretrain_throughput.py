@@ -163,7 +163,7 @@ def step(module: nn.Module, loss: Callable[[], Tensor], *, bf16: bool) -> Callab
 def in_turn(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """Median processor-and-wall seconds of each step, one after the other in every round."""
     spent: dict[str, list[float]] = {name: [] for name in steps}
-    for name, run in steps.items():
+    for run in steps.values():
         run()
     for _ in range(rounds):
         for name, run in steps.items():

@@ -16,9 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from sagittal.measure.discrimination import auroc
 from sagittal.phantom.truth import LABELS
 from sagittal.pretrain.contrastive import attract
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
+from sagittal.pretrain.recipe import changed
 from sagittal.report.parse import parse
 from sagittal.study.spec import InputSpec
 from sagittal.training.loop import FitConfig, Progress, fit
@@ -63,7 +63,9 @@ class Recipe:
         films: with reports, for pre-training; labelled: others, with labels; test: of the held-out split.
         sizes: films that pre-training may see, for the comparison of objectives.
         counts: labels of a curve; 0 stands for all.
+        steps: of pre-training, one entry a size; scratch_steps: of training from nothing, one a count.
         finding: whose labels are counted.
+        bf16: None: where this processor gains from it.
     """
 
     out: str = "runs/labels_needed"
@@ -75,12 +77,14 @@ class Recipe:
     sizes: tuple[int, ...] = (1_000, 3_000, 10_000)
     counts: tuple[int, ...] = (10, 100, 1_000, 0)
     seeds: int = 5
-    steps: int = 2_500
+    steps: tuple[int, ...] = (400, 600, 1_000)
     batch: int = 64
     sentences: int = 48
     learning_rate: float = 1.5e-3
     scratch_batch: int = 32
-    scratch_steps: tuple[int, ...] = (150, 300, 900, 2_000)
+    scratch_steps: tuple[int, ...] = (80, 200, 500, 1_000)
+    resnet_seeds: int = 3
+    bf16: bool | None = None
     pneumonia: str = "../shared/data/pneumoniamnist/pneumoniamnist_full_reassembled.npz"
 
 
@@ -270,11 +274,12 @@ def save(module: nn.Module, path: Path) -> None:
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 (He 2016) with the stem for small pictures (3x3, no pooling), as MedMNIST's baseline."""
+    """ResNet-18 (He 2016) for one channel."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
-        stages: list[nn.Module] = [_stage(1, 64, 2)]
+        look = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+        stages: list[nn.Module] = [look, nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
         widths = (64, 64, 128, 256, 512)
         for inside, outside in pairwise(widths):
             stages += [_Basic(inside, outside, 1 if inside == outside else 2), _Basic(outside, outside, 1)]
@@ -377,9 +382,8 @@ def trained(make: Callable[[int], nn.Module], task: Task, rows: NDArray[np.int64
     net = make(1)
     images, wanted = task.images[rows], torch.from_numpy(task.wanted[rows])
     draw = batches(images, recipe.scratch_batch, seed)
-    config = FitConfig(
-        steps=steps, learning_rate=1e-3, weight_decay=0.05, average=0.99 if steps > 400 else None
-    )
+    average = 0.99 if steps > 400 else None
+    config = FitConfig(steps, learning_rate=1e-3, weight_decay=0.05, average=average, bf16=recipe.bf16)
 
     def loss(batch: tuple[Tensor, Tensor, int]) -> dict[str, Tensor]:
         guess = net(batch[0])[:, 0]
@@ -418,19 +422,23 @@ def curves(recipe: Recipe, first: int, of: int) -> None:
     for task in tasks(recipe):
         for seed in range(recipe.seeds):
             for count, steps in zip(recipe.counts, recipe.scratch_steps, strict=True):
-                for way in ("scratch", "resnet18", "untrained"):
-                    jobs.append((task, way, count, steps, seed))
+                jobs += [(task, way, count, steps, seed) for way in ("scratch", "untrained")]
+                if seed < recipe.resnet_seeds:
+                    jobs.append((task, "resnet18", count, steps, seed))
                 for n in recipe.sizes:
                     jobs += [
                         (task, f"{kind}-{n}", count, steps, seed)
                         for kind in ("contrastive", "masked", "both")
                     ]
     cached: dict[tuple[str, str], tuple[Floats, Floats]] = {}
-    # The frozen ones first: they are done in a minute.
-    jobs.sort(key=lambda job: job[1] in ("scratch", "resnet18"))
+    # The frozen ones first: they are done in minutes.
+    jobs.sort(
+        key=lambda job: ("scratch", "resnet18").index(job[1]) if job[1] in ("scratch", "resnet18") else -1
+    )
     for task, way, count, steps, seed in jobs[first::of]:
         path = out / f"{task.name}-{way}-{count}-{seed}.json"
-        if path.exists():
+        frozen = way not in ("scratch", "resnet18", "untrained")
+        if path.exists() or (frozen and not _weights(recipe, way).exists()):
             continue
         rows = subset(task.wanted, count, seed)
         if way in ("scratch", "resnet18"):
@@ -446,12 +454,16 @@ def curves(recipe: Recipe, first: int, of: int) -> None:
         print(path.stem, round(area, 4), flush=True)
 
 
+def _weights(recipe: Recipe, way: str) -> Path:
+    kind, _, films = way.rpartition("-")
+    return folder_of(recipe, kind, int(films)) / "encoder.pt"
+
+
 def _cached(recipe: Recipe, task: Task, way: str, seed: int) -> tuple[Floats, Floats]:
     torch.manual_seed(seed)
     encoder = PictureEncoder(ENCODER, WIDTH)
     if way != "untrained":
-        kind, _, n = way.rpartition("-")
-        encoder.load_state_dict(torch.load(folder_of(recipe, kind, int(n)) / "encoder.pt", weights_only=True))
+        encoder.load_state_dict(torch.load(_weights(recipe, way), weights_only=True))
     encoder.eval()
     return (
         encoded(lambda image: features(encoder, image), task.images),
@@ -500,15 +512,10 @@ def table(recipe: Recipe, first: int, of: int) -> None:
         ways: dict[str, Floats] = {}
         for path in (Path(recipe.out) / "curves").glob(f"{task.name}-*-0-0.json"):
             way = path.stem.removeprefix(f"{task.name}-").removesuffix("-0-0")
-            ways[way] = np.array(
-                [
-                    [
-                        json.loads((path.parent / f"{task.name}-{way}-{c}-{s}.json").read_text())["auroc"]
-                        for c in recipe.counts
-                    ]
-                    for s in range(recipe.seeds)
-                ]
-            )
+            there = [f"{task.name}-{way}-{{}}-{seed}.json" for seed in range(recipe.seeds)]
+            rows = [[path.parent / each.format(count) for count in recipe.counts] for each in there]
+            done = [row for row in rows if all(cell.exists() for cell in row)]
+            ways[way] = np.array([[_area(cell) for cell in row] for row in done])
         at = ", ".join(f"{count:.0f}" for count in counts)
         print(f"\n{task.name}: AUROC (standard deviation over seeds) at {at} labels")
         for way, areas in sorted(ways.items(), key=lambda item: -item[1].mean()):
@@ -551,18 +558,10 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--part", default="0/1", help="K/N: every Nth job from the Kth, to share cores")
     given = parser.parse_args()
-    known = {field.name: field for field in fields(Recipe)}
-    changed = {}
-    for each in given.set:
-        name, _, value = each.partition("=")
-        if name not in known:
-            sys.exit(f"{name!r} is no setting; one of {', '.join(known)}")
-        changed[name] = type(getattr(Recipe(), name))(
-            json.loads(value) if value[:1] in "[0123456789" else value
-        )
+    recipe = changed(Recipe(), given.set)
     torch.set_num_threads(1)
     first, of = map(int, given.part.split("/"))
-    STAGES[given.stage](replace(Recipe(), **changed), first, of)
+    STAGES[given.stage](recipe, first, of)
 
 
 if __name__ == "__main__":
