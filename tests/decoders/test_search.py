@@ -178,6 +178,17 @@ def test_a_row_is_written_as_if_it_were_alone(search: object) -> None:
     assert not (together.text.ids == 1).any()
 
 
+def test_the_start_may_be_the_end_too() -> None:
+    """In a tokenizer that has no end of its own, id 1 is both."""
+    decoder, context = model(3, sharp=1), image(8)
+    made = sample(decoder, start(8), context, end=1, most=12)
+    last = made.text.mask.sum(1) - 1
+    assert made.ended.any()
+    for index in range(8):
+        ids = made.text.ids[index][made.text.mask[index]].tolist()
+        assert (ids.index(1) == last[index]) if made.ended[index] else (1 not in ids)
+
+
 def test_a_prompt_without_a_token_is_an_error() -> None:
     with pytest.raises(ValueError, match="every prompt must have a token"):
         greedy(model(0), Tokens(start(1).ids, ~start(1).mask), end=END)

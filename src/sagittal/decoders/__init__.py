@@ -1,2 +1,2 @@
 """Turn features into answers: labels, grades, survival, masks (dense, prompted, of volumes larger than
-memory), and images."""
+memory), images, and text, which a search writes and a grammar may bind."""

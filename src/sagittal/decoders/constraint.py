@@ -36,18 +36,22 @@ class Constraint:
     table: Tensor
     left: Tensor
 
-    def begin(self, batch: int, device: torch.device) -> Tensor:
+    def to(self, device: torch.device) -> Constraint:
+        """The constraint where the decoder is."""
+        return Constraint(self.table.to(device), self.left.to(device))
+
+    def begin(self, batch: int) -> Tensor:
         """States (B,) before the first token."""
-        return torch.zeros(batch, dtype=torch.int64, device=device)
+        return torch.zeros(batch, dtype=torch.int64, device=self.table.device)
 
     def allowed(self, states: Tensor, most: int) -> Tensor:
         """(B, V) bool: tokens after which the text can still be ended within ``most``, this one included."""
-        after = self.table.to(states.device)[states].long()
-        return (after >= 0) & (self.left.to(states.device)[after.clamp(min=0)] < most)
+        after = self.table[states].long()
+        return (after >= 0) & (self.left[after.clamp(min=0)] < most)
 
     def step(self, states: Tensor, ids: Tensor) -> Tensor:
         """States (B,) after tokens ids (B,); a row that has ended stays anywhere."""
-        return self.table.to(states.device)[states, ids].long().clamp(min=0)
+        return self.table[states, ids].long().clamp(min=0)
 
     def fits(self, most: int) -> None:
         """Raise BadInput where no text is short enough for ``most`` tokens."""
@@ -90,7 +94,9 @@ def of_automaton(automaton: Automaton, pieces: Sequence[bytes], end: int) -> Con
 
     Args:
         pieces: the bytes of each id (`Tokenizer.pieces`); empty for ids that are no text. Every text begins
-            with a blank because the tokenizer puts one there; `Tokenizer.decode` takes it away again.
+            with a blank because the tokenizer puts one there; `Tokenizer.decode` takes it away again. Write
+            the grammar as the tokenizer leaves texts (`Tokenizer.normal`: lower case), or the decoder has to
+            spell what it never read.
 
     Raises:
         BadInput: too many states for the vocabulary, or no text can be made of the pieces.

@@ -164,13 +164,14 @@ class _Pen:
             raise ValueError("every prompt must have a token, if only the start")
         if constraint is not None:
             constraint.fits(most)
-        self.decoder, self.end, self.left, self.constraint = decoder, end, most, constraint
+        self.decoder, self.end, self.left = decoder, end, most
+        self.constraint = None if constraint is None else constraint.to(prompt.ids.device)
         batch, width = prompt.ids.shape
         self.memory = decoder.begin(batch, width + most, context)
         logits, self.memory = decoder.extend(prompt.ids, self.memory, prompt.mask)
         last = (prompt.mask * torch.arange(width, device=prompt.mask.device)).amax(1)
         self.logits = logits[torch.arange(batch, device=last.device), last]
-        self.state = None if constraint is None else constraint.begin(batch, last.device)
+        self.state = None if self.constraint is None else self.constraint.begin(batch)
 
     def log_probabilities(self) -> Tensor:
         """(B, V) of the next token, over what may be written; all -inf where nothing may."""

@@ -1,1 +1,1 @@
-"""Objectives that need no labels: contrastive image-text and masked images."""
+"""Objectives that need no labels, from hidden blocks and words to reports and the edits of reports."""
