@@ -3,7 +3,7 @@
     python recipes/labels_needed.py data | pretrain | curves | table   [--set name=value]   resumable
 
 data      phantom films of 64 pixels: some with their reports and no labels, some with labels, some to test on
-pretrain  one encoder each for contrastive (sentences of the reports), masked and both, on 1k, 3k, 10k films
+pretrain  one encoder each for contrastive (sentences of the reports), masked and both, on 1k, 3k, 6k films
 curves    AUROC on unseen films at 10, 100, 1,000 and all labels, 5 seeds: a linear probe on each frozen
           encoder, the same network trained from nothing, a ResNet-18 trained from nothing
 table     labels that each needs for the same AUROC, their ratio and its interval; writes JSON
@@ -70,11 +70,11 @@ class Recipe:
 
     out: str = "runs/labels_needed"
     seed: int = 20261128
-    films: int = 10_000
+    films: int = 6_000
     labelled: int = 5_000
     test: int = 1_500
     finding: str = "rib_fracture"
-    sizes: tuple[int, ...] = (1_000, 3_000, 10_000)
+    sizes: tuple[int, ...] = (1_000, 3_000, 6_000)
     counts: tuple[int, ...] = (10, 100, 1_000, 0)
     seeds: int = 5
     steps: tuple[int, ...] = (400, 600, 1_000)
@@ -232,10 +232,9 @@ def folder_of(recipe: Recipe, kind: str, films: int) -> Path:
 def pretrain(recipe: Recipe, first: int, of: int) -> None:
     """One encoder an objective and number of films."""
     every = phantoms(recipe, "films")
-    jobs = [
-        (kind, n) for n in sorted(recipe.sizes, reverse=True) for kind in ("contrastive", "both", "masked")
-    ]
-    for kind, count in jobs[first::of]:
+    pairs = sorted(zip(recipe.sizes, recipe.steps, strict=True), reverse=True)
+    jobs = [(kind, *pair) for pair in pairs for kind in OBJECTIVES]
+    for kind, count, steps in jobs[first::of]:
         folder = folder_of(recipe, kind, count)
         if (folder / "encoder.pt").exists():
             continue
@@ -247,9 +246,7 @@ def pretrain(recipe: Recipe, first: int, of: int) -> None:
             model,
             objective(model, kind, said, recipe),
             batches(films.images, recipe.batch, recipe.seed),
-            FitConfig(
-                steps=recipe.steps, learning_rate=recipe.learning_rate, report_steps=100, save_seconds=120
-            ),
+            FitConfig(steps, recipe.learning_rate, report_steps=50, save_seconds=120, bf16=recipe.bf16),
             folder=folder,
             report=_say(f"{kind} {count}"),
         )
