@@ -15,6 +15,7 @@ MIXERS = [
     MixerConfig(causal=True, heads=2),
     MixerConfig(causal=True, heads=2, window=3),
     MixerConfig("state_space", causal=True),
+    MixerConfig("lstm", causal=True),
     MixerConfig("hybrid", causal=True, heads=2, window=4),
 ]
 

@@ -1,6 +1,7 @@
 """Writing: which of the texts a decoder holds for possible is taken. Greedy, beam, sampling.
 
-written = beam(decoder, tokenizer([None or a question], ...), features, end=tokenizer.end, beams=4)
+prompt = opened(tokenizer([None, "is there an effusion?"], 64))  # a start token, behind a question or alone
+written = beam(decoder, prompt, features, end=tokenizer.end, beams=4)
 tokenizer.decode(written.text.ids[0].tolist())
 
 The decoder may be any `Decodes`; a `Constraint` keeps the text in its language, whatever the weights.
