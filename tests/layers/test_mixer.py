@@ -199,3 +199,16 @@ def test_learns_to_recall_what_stood_at_the_mark(kind: str) -> None:
     with torch.no_grad():
         guess, answer = batch()
     assert (guess.argmax(1) == answer).float().mean() > 0.8
+
+
+def test_half_precision_is_close_and_its_memory_is_not_half(config: MixerConfig) -> None:
+    layers = stack(causal(config)).float()
+    tokens = torch.randn(2, 40, WIDTH)
+    whole = run(layers, tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = run(layers, tokens)
+        state = layers[0].begin(2, 40)
+        _, state = layers[0].extend(tokens, state)
+    assert 0 < (half - whole).abs().max() < 0.05
+    if config.kind in ("state_space", "recurrent"):
+        assert state[1].dtype == torch.float32
