@@ -35,7 +35,7 @@ from sagittal.encoders.text import TextConfig, TextEncoder
 from sagittal.encoders.tokenizer import Tokenizer, train_tokenizer
 from sagittal.measure.discrimination import auroc
 from sagittal.phantom.truth import LABELS
-from sagittal.pretrain.contrastive import attract
+from sagittal.pretrain.contrastive import sigmoid_loss
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
 from sagittal.pretrain.recipe import changed
 from sagittal.report.parse import parse
@@ -164,7 +164,8 @@ class Pretrained(nn.Module):
         )
         self.project = nn.Linear(2 * WIDTH, 96)
         self.project_text = nn.Linear(WIDTH, 96)
-        self.scale = nn.Parameter(torch.tensor(2.659))
+        self.scale = nn.Parameter(torch.tensor(2.3))
+        self.bias = nn.Parameter(torch.tensor(-1.0))
         self.masked = MaskedHead(WIDTH, ENCODER.widths[-1], 1, MASKING)
 
 
@@ -191,8 +192,8 @@ def objective(
             tokens = model.tokenizer([said.sentences[j] for j in chosen], 32)
             text = functional.normalize(model.project_text(model.text(tokens).pooled), dim=1)
             seen = functional.normalize(model.project(features(model.encoder, image)), dim=1)
-            found["image"] = attract(seen, text, model.scale, right)
-            found["text"] = attract(text, seen, model.scale, right.T)
+            # A sentence is right for many films: every pair a question of its own, averaged over sentences.
+            found["pairs"] = sigmoid_loss(seen, text, model.scale, model.bias, right) / len(chosen)
         if kind in ("masked", "both"):
             blocks = block_mask(len(image), image.shape[2:], MASKING)
             hidden = model.encoder(model.masked.hide(image, blocks))
