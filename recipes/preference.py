@@ -67,7 +67,7 @@ class Recipe:
     size: int = 64
     width: int = 64
     caption_steps: int = 800
-    tune_steps: int = 60
+    tune_steps: int = 20
     batch: int = 16
     learning_rate: float = 2e-3
     tune_rate: float = 2e-4
