@@ -2,12 +2,13 @@
 
     sagittal pretrain recipes/preference.py [--set beta=0.2] [--out runs/preference]      resumable
 
-caption   an image encoder and a decoder learn to draft impressions of phantom films, in the grammar's words
+caption   an image encoder and a decoder learn to draft impressions of phantom films, in the grammar's words;
+          the findings stand before them as a prefix, in no order: what is said is given, how is learnt
 edited    a simulated radiologist signs a few of them, shorter: "Mild left pleural effusion." A reading and
           its signed version each, turned into pairs by `tasks.edits` as the reading room's own would be
 tune      the decoder learns to prefer what was signed; results.json says what that changed on other films
 
-Four minutes. With real readings: pairs = edited_pairs(store's versions), de-identified first.
+Two minutes. With real readings: pairs = edited_pairs(store's versions), de-identified first.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from sagittal.pretrain.preference import (
     preference_terms,
     with_reference,
 )
+from sagittal.report.finding import Presence
 from sagittal.report.parse import parse
 from sagittal.report.reading import Provenance, Reading, Status, StudySummary
 from sagittal.report.report import Report, Section, Sentence
@@ -66,20 +68,20 @@ class Recipe:
     edited: int = 60
     size: int = 64
     width: int = 64
-    caption_steps: int = 800
+    caption_steps: int = 500
     tune_steps: int = 20
     batch: int = 16
     learning_rate: float = 2e-3
-    tune_rate: float = 2e-4
+    tune_rate: float = 1e-4
     mixed: float = 0.2
     beta: float = 0.1
-    keep: float = 0.1
+    keep: float = 1.0
     save_seconds: float = 30.0
     bf16: bool | None = None
     seed: int = 0
 
 
-KIND, LENGTH = "chest-xray", 160
+KIND, PREFIX, LENGTH = "chest-xray", 90, 150
 WORDY = re.compile(r"(pneumothorax|pleural effusion) in the (left|right) pleural space")
 SHORT = re.compile(r"(left|right) (pneumothorax|pleural effusion)\b")
 
@@ -91,9 +93,10 @@ def shortened(text: str) -> str:
 
 @dataclass(frozen=True)
 class Films:
-    """images (N, 1, S, S) and the impression of each, as the grammar drafts it."""
+    """images (N, 1, S, S), the findings of each as a prefix, and the impression, as the grammar drafts it."""
 
     images: Tensor
+    prefixes: tuple[str, ...]
     drafts: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -106,12 +109,18 @@ def drawn(recipe: Recipe, count: int, split: Split) -> Films:
         modality=("DX", "CR"), body_part="CHEST", orientation="LF", size=(recipe.size, recipe.size),
         fit="resize", normalise="percentile",
     )  # fmt: skip
-    images, drafts = [], []
+    images, prefixes, drafts = [], [], []
     for index in range(count):
         case = draw(KIND, seed=recipe.seed, index=index, split=split, size=max(64, 4 * recipe.size))
         images.append(torch.from_numpy(prepare(inputs(case.study, spec)[0], spec, case.study).array).float())
+        told = [
+            " ".join(str(word) for word in (f.severity, f.observation.key, f.laterality) if word)
+            for f in case.truth.findings
+            if f.presence is Presence.PRESENT
+        ]
+        prefixes.append(", ".join(sorted(told)) or "nothing")
         drafts.append(" ".join(s.text for s in case.truth.report.section("impression").sentences))
-    return Films(torch.stack(images), tuple(drafts))
+    return Films(torch.stack(images), tuple(prefixes), tuple(drafts))
 
 
 def signed(films: Films, count: int) -> list[Reading]:
@@ -144,6 +153,12 @@ def endless(recipe: Recipe, count: int) -> Callable[[int], Iterator[Tensor]]:
     return batches
 
 
+def told(tokenizer: Tokenizer, films: Films, said: list[str], index: Tensor) -> tuple[Tokens, Tensor]:
+    """Texts behind the prefixes of films ``index``, and which tokens are the texts'."""
+    prefixes = tokenizer([films.prefixes[i] for i in index.tolist()], PREFIX)
+    return joined(prefixes, tokenizer(said, LENGTH, end=True))
+
+
 def rows(features: Features, index: Tensor) -> Features:
     """Some rows of features without a mask."""
     return Features((), features.tokens[index], features.pooled[index])
@@ -153,20 +168,20 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
     """Learn to draft, sign a few, tune; measured on films of neither; saved."""
     train, test = drawn(recipe, recipe.films, "train"), drawn(recipe, recipe.held_out, "heldout")
     both = [*train.drafts, *map(shortened, train.drafts)]
-    tokenizer = train_tokenizer(both, 512)
+    tokenizer = train_tokenizer([*both, *train.prefixes], 512)
     torch.manual_seed(recipe.seed)
     encoder = PictureConfig(widths=(16, 32, 64), blocks=(1, 1, 1), strides=(2, 2, 2), heads=4)
     config = ModelConfig(
         {KIND: BranchConfig(encoder)},
         width=recipe.width, embedding=32, heads=4,
-        language=LanguageConfig(tokenizer.size, LENGTH, layers=2, heads=4),
+        language=LanguageConfig(tokenizer.size, PREFIX + LENGTH + 1, layers=2, heads=4),
     )  # fmt: skip
     model = Model(config, tokenizer)
     decoder = model.language
     assert decoder is not None
 
-    def texts(said: list[str]) -> tuple[Tokens, Tensor]:
-        return joined(tokenizer([None] * len(said), 1), tokenizer(said, LENGTH, end=True))
+    def texts(said: list[str], index: Tensor) -> tuple[Tokens, Tensor]:
+        return told(tokenizer, train, said, index)
 
     mixed = [
         shortened(text) if index % 100 < 100 * recipe.mixed else text
@@ -174,7 +189,7 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
     ]
 
     def caption(index: Tensor) -> dict[str, Tensor]:
-        text, written = texts([mixed[i] for i in index.tolist()])
+        text, written = texts([mixed[i] for i in index.tolist()], index)
         return {
             "caption": caption_loss(
                 decoder(text, model.encode(KIND, train.images[index])), text, written=written
@@ -196,7 +211,8 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
 
     def picked(index: Tensor, reference: Tensor | None) -> Pairs:
         some = [pairs[i] for i in index.tolist()]
-        sides = (texts([p.edited for p in some]), texts([p.draft for p in some]))
+        edited, drafted = [p.edited for p in some], [p.draft for p in some]
+        sides = (texts(edited, taught[index]), texts(drafted, taught[index]))
         return Pairs(*sides, rows(seen, index), None if reference is None else reference[index])
 
     before = copy.deepcopy(decoder)
@@ -232,22 +248,20 @@ def compared(
     divergence: KL to the decoder before, in nats a token, on drafts with a pleural finding and on the rest.
     drafts: share of the drafts' tokens foretold, and what the image is worth, before tuning.
     """
-    nobody: list[str | None] = [None] * len(test)
-
-    def texts(said: list[str]) -> tuple[Tokens, Tensor]:
-        return joined(tokenizer([None] * len(said), 1), tokenizer(said, LENGTH, end=True))
-
+    every = torch.arange(len(test))
     pleural = torch.tensor([i for i, text in enumerate(test.drafts) if WORDY.search(text)])
     rest = torch.tensor([i for i, text in enumerate(test.drafts) if not WORDY.search(text)])
     drafts = [test.drafts[i] for i in pleural.tolist()]
-    held = Pairs(texts([shortened(text) for text in drafts]), texts(drafts), rows(seen, pleural))
+    short = [shortened(text) for text in drafts]
+    sides = (told(tokenizer, test, said, pleural) for said in (short, drafts))
+    held = Pairs(*sides, rows(seen, pleural))
     logp = [pair_log_probabilities(each, held) for each in (before, after)]
     written = []
     for each in (before, after):
-        made = greedy(each, opened(tokenizer(nobody, 1)), seen, end=tokenizer.end, most=LENGTH - 4)
+        made = greedy(each, opened(tokenizer(test.prefixes, PREFIX)), seen, end=tokenizer.end, most=LENGTH)
         written.append([tokenizer.decode(row.tolist()) for row in made.text.ids])
     said = [{(f.observation.key, f.laterality) for f in parse(text)} for text in (*written[0], *written[1])]
-    whole, counted = texts(list(test.drafts))
+    whole, counted = told(tokenizer, test, list(test.drafts), every)
     found = {
         "drafts_foretold": foretold(before(whole, seen), whole, counted),
         "image_gain": image_gain(before, whole, seen, counted),
@@ -256,10 +270,10 @@ def compared(
     }
     for name, values, texts_written in zip(("before", "after"), logp, written, strict=True):
         found[f"preferred_{name}"] = float((values[:, 0] > values[:, 1]).float().mean())
-        short, wordy = (sum(len(p.findall(t)) for t in texts_written) for p in (SHORT, WORDY))
-        found[f"short_{name}"] = short / max(1, short + wordy)
+        brief, wordy = (sum(len(p.findall(t)) for t in texts_written) for p in (SHORT, WORDY))
+        found[f"short_{name}"] = brief / max(1, brief + wordy)
     for name, index in (("pleural", pleural), ("rest", rest)):
-        some, there = texts([test.drafts[i] for i in index.tolist()])
+        some, there = told(tokenizer, test, [test.drafts[i] for i in index.tolist()], index)
         logits = [each(some, rows(seen, index)) for each in (after, before)]
         found[f"divergence_{name}"] = divergence(logits[0], logits[1], there)
     return found
