@@ -127,3 +127,31 @@ def test_every_style_is_one_option(sagittal: Any, tmp_path: Path, style: str) ->
             uid for section in document["sections"] for s in section["sentences"] for uid in s["findings"]
         }
         assert named == {"2.25.2"}
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_an_unknown_observation_is_one_line(sagittal: Any, tmp_path: Path, audience: str) -> None:
+    path = tmp_path / "unknown.json"
+    path.write_text(dumps(reading()).replace('"key": "nodule"', '"key": "unicorn"'), "utf-8")
+    text = tmp_path / "report.txt"
+    text.write_text("FINDINGS: No nodule.", "utf-8")
+    for style in STYLES:
+        for code in languages():
+            options = ("--style", style, "--audience", audience, "--language", code, "--preview")
+            ran = sagittal("render", path, *options)
+            assert (ran.code, ran.out) == (2, "") and "unicorn" in ran.err and ran.err.count("\n") == 1
+    for verb in (("check", text, "--against", path), ("score", path, text), ("score", text, path)):
+        ran = sagittal(*verb)
+        assert (ran.code, ran.out) == (2, "") and "unicorn" in ran.err and ran.err.count("\n") == 1
+
+
+def test_a_draft_drawn_up_again_says_why(sagittal: Any, tmp_path: Path) -> None:
+    path = tmp_path / "reading.json"
+    other = Finding(concept("pneumothorax"), tracking_uid="2.25.2")
+    path.write_text(dumps(reading(findings=(other,))), "utf-8")
+    ran = sagittal("render", path)
+    assert ran.code == 0 and "Pneumothorax." in ran.out and "Nodule" not in ran.out
+    assert "drawn up again" in ran.err and ran.err.count("\n") == 1
+    path.write_text(dumps(replace(signed(), findings=(other,))), "utf-8")
+    ran = sagittal("render", path)
+    assert (ran.code, ran.out) == (2, "") and "signed report" in ran.err and ran.err.count("\n") == 1

@@ -35,6 +35,9 @@ def test_a_normal_report_has_no_problem() -> None:
 CASES = [
     (KIND.CONTRADICTION, "FINDINGS: Left pleural effusion. No pleural effusion.", "No pleural effusion."),
     (KIND.CONTRADICTION, "FINDINGS: Right pneumothorax.\nIMPRESSION: Normal chest.", "Right pneumothorax."),
+    (KIND.CONTRADICTION, "FINDINGS: No fracture.\nIMPRESSION: Skull fracture.", "Skull fracture."),
+    (KIND.CONTRADICTION, "FINDINGS: No nodule.\nIMPRESSION: 5 mm nodule.", "5 mm nodule."),
+    (KIND.OMISSION, "FINDINGS:\n  \n  Impression:\nEmphysema.", "FINDINGS:"),
     (KIND.SIDE, "FINDINGS: Left effusion is seen.\nIMPRESSION: Right effusion.", "Right effusion."),
     (KIND.SIDE, "FINDINGS: Opacity in the left middle lobe.", "left middle lobe"),
     (KIND.SIDE, "FINDINGS: Opacity in the right lingula.", "right lingula"),
@@ -64,6 +67,12 @@ TWINS = [
     (KIND.CONTRADICTION, "FINDINGS: Small left pleural effusion. No large pleural effusion."),
     (KIND.CONTRADICTION, "FINDINGS: Nodule in the liver. No nodule in the lungs."),
     (KIND.CONTRADICTION, "FINDINGS: Scarring.\nIMPRESSION: No acute cardiopulmonary abnormality."),
+    (KIND.CONTRADICTION, "FINDINGS: No displaced fracture.\nIMPRESSION: Skull fracture."),
+    (KIND.CONTRADICTION, "FINDINGS: No rib fracture.\nIMPRESSION: Skull fracture."),
+    (KIND.CONTRADICTION, "FINDINGS: No fracture. Skull fracture.\nIMPRESSION: Skull fracture."),
+    (KIND.CONTRADICTION, "FINDINGS: No nodule in the liver.\nIMPRESSION: 5 mm nodule in the right lung."),
+    (KIND.OMISSION, "FINDINGS:\nLungs: There is a 5 mm nodule.\nIMPRESSION:\nNodule."),
+    (KIND.OMISSION, "FINDINGS:\n\nLUNGS: Emphysema.\nIMPRESSION:\nEmphysema."),
     (KIND.SIDE, "FINDINGS: Bilateral effusions are seen.\nIMPRESSION: Right effusion."),
     (KIND.SIDE, "FINDINGS: Opacity in the right middle lobe and the left lingula."),
     (KIND.SIZE, "FINDINGS: 30 mm nodule in the right lung."),
@@ -90,6 +99,49 @@ def test_problem(kind: ProblemKind, draft: str, quoted: str) -> None:
     for problem in problems:
         assert draft[slice(*problem.span)] == problem.text
         assert problem.error_type == GERTZ.get(kind, "other")
+
+
+ELSEWHERE = [
+    ("fr", KIND.CONTRADICTION, "Pas d'épanchement pleural. Épanchement pleural gauche."),
+    ("de", KIND.CONTRADICTION, "Kein Pleuraerguss. Pleuraerguss links."),
+    ("es", KIND.CONTRADICTION, "Sin derrame pleural. Derrame pleural izquierdo."),
+    ("it", KIND.CONTRADICTION, "Non versamento pleurico. Versamento pleurico sinistro."),
+    ("tr", KIND.CONTRADICTION, "Plevral efüzyon yok. Solda plevral efüzyon."),
+    ("de", KIND.CONTRADICTION, "BEFUND: Keine Fraktur.\nBEURTEILUNG: Schädelfraktur."),
+    ("de", KIND.HEDGE, "Eine Pneumonie ist nicht auszuschließen."),
+    ("de", KIND.HEDGE, "Eine Pneumonie kann nicht sicher ausgeschlossen werden."),
+    ("fr", KIND.HEDGE, "Une pneumonie ne peut être formellement exclue."),
+    ("es", KIND.HEDGE, "No se puede descartar neumonía."),
+    ("it", KIND.HEDGE, "Non si può escludere polmonite."),
+    ("tr", KIND.HEDGE, "Pnömoni dışlanamaz."),
+    ("de", KIND.OMISSION, "Befund:\n\nBeurteilung: Kein Pneumothorax."),
+]
+ELSEWHERE_CLEAN = [
+    ("fr", KIND.CONTRADICTION, "Pas de gros épanchement pleural. Épanchement pleural gauche."),
+    ("fr", KIND.CONTRADICTION, "Pas d'épanchement pleural droit. Épanchement pleural gauche."),
+    ("de", KIND.CONTRADICTION, "Kein weiterer Pleuraerguss. Pleuraerguss links."),
+    ("de", KIND.CONTRADICTION, "Kein Pleuraerguss rechts. Pleuraerguss links."),
+    ("es", KIND.CONTRADICTION, "Sin derrame pleural derecho. Derrame pleural izquierdo."),
+    ("it", KIND.CONTRADICTION, "Versamento pleurico sinistro. Non altro versamento pleurico."),
+    ("tr", KIND.CONTRADICTION, "Sağda plevral efüzyon yok. Solda plevral efüzyon."),
+    ("de", KIND.HEDGE, "Pneumothorax ausgeschlossen."),
+    ("fr", KIND.HEDGE, "Pneumonie exclue."),
+    ("es", KIND.HEDGE, "Se descarta neumonía."),
+    ("it", KIND.HEDGE, "Esclusa polmonite."),
+    ("de", KIND.OMISSION, "Befund:\nLunge: Kein Infiltrat.\nBeurteilung: Kein Infiltrat."),
+]
+
+
+@pytest.mark.parametrize(("code", "kind", "draft"), ELSEWHERE)
+def test_problem_in_another_language(code: str, kind: ProblemKind, draft: str) -> None:
+    problems = [p for p in check(draft, language=code) if p.kind is kind]
+    assert problems
+    assert all(draft[slice(*p.span)] == p.text for p in problems)
+
+
+@pytest.mark.parametrize(("code", "kind", "draft"), ELSEWHERE_CLEAN)
+def test_no_problem_in_another_language(code: str, kind: ProblemKind, draft: str) -> None:
+    assert [p for p in check(draft, language=code) if p.kind is kind] == []
 
 
 @pytest.mark.parametrize(("kind", "draft"), TWINS)

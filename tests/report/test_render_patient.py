@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
+from sagittal.errors import BadInput
 from sagittal.report import grammar
 from sagittal.report.draft import draft
 from sagittal.report.finding import (
@@ -31,7 +32,7 @@ from sagittal.report.language import language
 from sagittal.report.names import document, languages, names
 from sagittal.report.plain import explain, section_of
 from sagittal.report.readability import grade
-from sagittal.report.reading import Reading, Score, SeriesSummary, Status
+from sagittal.report.reading import Edit, Reading, Score, SeriesSummary, Status
 from sagittal.report.render import render
 from sagittal.report.report import Recommendation, Report, Sentence
 from sagittal.report.stated import stated
@@ -267,7 +268,11 @@ def test_a_radiologist_s_own_words_are_not_contradicted(reading: Reading) -> Non
         )
         for s in made.report.sections
     )
-    report = patient(replace(made, report=replace(made.report, sections=sections)))
+    edit = Edit("edit", "Dr A. Reader", WHEN, "2.25.1", after="No nodule.")
+    made = replace(made, report=replace(made.report, sections=sections))
+    with pytest.raises(BadInput, match="signed report does not say"):
+        patient(made)
+    report = patient(replace(made, edits=(edit,)))
     (line,) = [s.text for s in report.section("findings").sentences if "2.25.1" in s.findings]
     assert line.startswith("The report speaks of this in other words") and "8.2" not in line
 

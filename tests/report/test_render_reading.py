@@ -20,7 +20,7 @@ from sagittal.report.language import language
 from sagittal.report.names import languages, names
 from sagittal.report.parse import parse
 from sagittal.report.phrasebook import recognise, say
-from sagittal.report.reading import Reading, Status
+from sagittal.report.reading import Edit, Reading, Status
 from sagittal.report.render import render
 from sagittal.report.report import Communication, Recommendation, Report, Sentence
 from sagittal.report.stated import stated
@@ -36,7 +36,7 @@ def signed(reading: Reading) -> Reading:
 
 
 def worded(reading: Reading, uid: str, text: str) -> Reading:
-    """The reading with another wording of the sentence of a finding."""
+    """The reading with a person's wording of the sentence of a finding, on record."""
     sections = tuple(
         replace(
             section,
@@ -44,7 +44,8 @@ def worded(reading: Reading, uid: str, text: str) -> Reading:
         )
         for section in reading.report.sections
     )
-    return replace(reading, report=replace(reading.report, sections=sections))
+    edit = Edit("edit", "Dr A. Reader", WHEN, uid, after=text)
+    return replace(reading, report=replace(reading.report, sections=sections), edits=(edit,))
 
 
 def free(report: Report) -> list[str]:
@@ -123,7 +124,9 @@ def test_sentences_without_a_finding_are_marked_where_they_claim_something(readi
         replace(s, sentences=(*s.sentences, Sentence("Old scar."))) if s.name == "impression" else s
         for s in reading.report.sections
     )
-    report = render(replace(reading, report=replace(reading.report, sections=sections)), language="fr")
+    edit = Edit("add", "Dr A. Reader", WHEN, after="Old scar.")
+    added = replace(reading, report=replace(reading.report, sections=sections), edits=(edit,))
+    report = render(added, language="fr")
     assert report.section("impression").sentences[-1].text == say("original", "fr", text="Old scar.")
 
 

@@ -14,6 +14,7 @@ from sagittal.report.check import Grade, Grounds, Problem, grounds
 from sagittal.report.check import check as check_report
 from sagittal.report.codec import MAX_BYTES, from_json, to_json
 from sagittal.report.finding import Finding
+from sagittal.report.known import check_known
 from sagittal.report.language import language as language_of
 from sagittal.report.reading import Reading
 from sagittal.report.spelling import available
@@ -99,8 +100,12 @@ def _grounds(path: Path) -> Grounds:
     except (ValueError, RecursionError):
         raise BadInput(f"{path} is not JSON", wanted) from None
     if isinstance(value, dict) and "study" in value:
-        return grounds(from_json(Reading, value, path.name))
+        reading = from_json(Reading, value, path.name)
+        check_known(reading, path.name)
+        return grounds(reading)
     if isinstance(value, dict) and isinstance(value.get("findings"), list):
         place = f"{path.name} findings"
-        return grounds([from_json(Finding, finding, place) for finding in value["findings"]])
+        findings = [from_json(Finding, finding, place) for finding in value["findings"]]
+        check_known(findings, path.name)
+        return grounds(findings)
     raise BadInput(f"{path} holds no findings", wanted)

@@ -18,10 +18,10 @@ from sagittal.report.compare import RULES, Compared, compared
 from sagittal.report.disclosure import disclosure
 from sagittal.report.draft import mention
 from sagittal.report.finding import ChangeKind, Finding, Measurement, Presence
+from sagittal.report.known import check_known
 from sagittal.report.pairing import Transform, affine
 from sagittal.report.reading import Reading, Status
 from sagittal.report.stated import UNITS, number
-from sagittal.report.vocabulary import observation, site
 
 PATIENT_LEVEL = (
     "Not a patient-level response: RECIST 1.1 needs a designated baseline and the smallest sum of all "
@@ -72,19 +72,14 @@ def _reading(path: Path) -> Reading:
     reading = read_json(Reading, path / "reading.json" if path.is_dir() else path)
     if reading.status is Status.REFUSED:
         raise Refused(f"{path} holds a reading that was refused", "one with findings", "none")
+    check_known(reading, str(path))
     for finding in reading.findings:
-        _check(finding, path)
+        _check_numbers(finding, path)
     return reading
 
 
-def _check(finding: Finding, path: Path) -> None:
-    """Refuse what the vocabulary does not know and numbers that are none."""
-    try:
-        observation(finding.observation.key)
-        if finding.site is not None:
-            site(finding.site.key)
-    except KeyError as error:
-        raise BadInput(f"{path} names {error}, which the vocabulary does not know") from None
+def _check_numbers(finding: Finding, path: Path) -> None:
+    """Refuse numbers that are none."""
     if not all(math.isfinite(value) for m in finding.measurements for value in m.values):
         raise BadInput(f"{path} has a measurement that is no number")
 

@@ -10,6 +10,8 @@ import typer
 from sagittal.cli.common import Device, Json, Quiet, Seed, complain, emit
 from sagittal.report.codec import read_json, to_json
 from sagittal.report.disclosure import disclosure, signed
+from sagittal.report.known import check_known
+from sagittal.report.parted import parted
 from sagittal.report.phrasebook import say
 from sagittal.report.reading import Reading
 from sagittal.report.render import render as render_reading
@@ -37,6 +39,9 @@ def render(
     one fails. An endpoint gets de-identified text only.
     """
     reading = read_json(Reading, path)
+    check_known(reading, str(path))
+    if (difference := parted(reading)) is not None and not signed(reading) and reading.report.sections:
+        complain(f"{path}: drawn up again from the findings, since {difference} in the stored text")
     report = render_reading(reading, language=language, audience=audience, style=style, preview=preview)
     document: Any = report
     if writer is not None:

@@ -17,6 +17,7 @@ from sagittal.report.check_patient import Patient, Sex, patient, stated_patient
 from sagittal.report.check_size import sizes
 from sagittal.report.check_style import style
 from sagittal.report.finding import Finding
+from sagittal.report.known import check_known
 from sagittal.report.language import detect
 from sagittal.report.names import DEFAULT
 from sagittal.report.problem import GERTZ, Grade, Problem, ProblemKind
@@ -62,6 +63,7 @@ def grounds(evidence: Reading | Sequence[Finding] | Grounds | None) -> Grounds:
         return Grounds()
     if isinstance(evidence, Grounds):
         return evidence
+    check_known(evidence)
     if not isinstance(evidence, Reading):
         return Grounds(tuple(evidence))
     study, report = evidence.study, evidence.report
@@ -92,13 +94,14 @@ def check(
     Args:
         draft: report text, or a report; spans are places in its text.
         evidence: a reading, or findings (taken for complete); None: the draft is held against itself.
-        language: ISO 639-1 code; None: the report's own, or the likeliest. Spelling, style and the rules
-            on words (sex, age, comparison) are for English; what is stated is checked in every language.
+        language: ISO 639-1 code; None: the report's own, or the likeliest. Spelling and the rules on
+            words (sex, age, comparison) are for English; what is stated and hedges are checked in every
+            language.
 
     Never raises on text; time grows linearly with its length.
 
     Raises:
-        BadInput: a language that is not there.
+        BadInput: a language that is not there, or evidence that the vocabulary does not know.
     """
     if isinstance(draft, Report):
         language = language or draft.language
@@ -129,13 +132,13 @@ def _problems(draft: Draft, known: Grounds, code: str) -> Iterator[Problem]:
     yield from sizes(draft)
     yield from inside(draft)
     yield from unsupported(draft)
+    yield from style(draft)
     if code != DEFAULT:
         return
     yield from patient(draft, known.patient)
     stated = stated_patient(draft)
     age = known.patient.age_years if known.patient.age_years is not None else stated.age_years
     yield from duties(draft, known.circumstances, replace(known.patient, age_years=age))
-    yield from style(draft)
     if available():
         yield from _spelling(draft)
 

@@ -28,7 +28,6 @@ from sagittal.report.problem import Grade, Problem, ProblemKind
 from sagittal.report.render import describe
 from sagittal.report.stated import stated
 from sagittal.report.statement import (
-    QUALIFIED,
     RIGHT_LEFT,
     Draft,
     Statement,
@@ -232,7 +231,7 @@ class _Observation:
         if any(negative(f) and overlap(statement.finding, f) for f in self.evidence):
             return
         known = next((f for f in self.evidence if positive(f) and covers(statement.finding, f)), None)
-        if known is not None and QUALIFIED.search(self.draft.words(statement.span)):
+        if known is not None and self.draft.qualified(statement):
             return
         unknown = next((f for f in self.evidence if f.presence is Presence.NOT_ASSESSED), None)
         if known is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 
-from sagittal.report.check_difference import differences, overlap
+from sagittal.report.check_difference import covers, differences, overlap
 from sagittal.report.check_duties import HIGH
 from sagittal.report.finding import Certainty, Finding, Kind, Presence
+from sagittal.report.names import DEFAULT, document
 from sagittal.report.problem import Grade, Problem, ProblemKind
-from sagittal.report.statement import QUALIFIED, Draft, Statement, negative, positive
+from sagittal.report.statement import Draft, Statement, negative, positive
 from sagittal.report.vocabulary import observation
 
 _PLAIN_NO = re.compile(
@@ -24,15 +26,30 @@ _HOLE = re.compile(
     r"measuring(?:\s+(?:up\s+to|approximately|about))?|with\s+an?|(?:^|[.]\s+)no)\s*(?=[.;](?:\s|$))",
     re.IGNORECASE,
 )
-_EMPTY = re.compile(
-    r"^[ \t]*(?:FINDINGS|IMPRESSION)[ \t]*:?\s*(?=\Z|^[A-Z][A-Z ]+:)", re.MULTILINE | re.IGNORECASE
-)
 _NO_ITEM = re.compile(
     r"(?<![\d.,])\b[1-9]\.[ \t]+(?=[2-9]\.(?:\s|$))|(?<=\s)[1-9]\.[ \t]*\Z|[•*][ \t]+(?=[•*])"
 )
+
+
+@cache
+def _empty(code: str) -> re.Pattern[str]:
+    """A heading of findings or impression that the next section or the end follows at once. Headings of
+    their own under it ("Lungs:") are what stands there."""
+    tables = document(DEFAULT)["sections"], document(code)["sections"]
+
+    def one_of(*names: str) -> str:
+        words = {w for t in tables for name in names or t for w in t.get(name, ())}
+        return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+
+    return re.compile(
+        rf"^[ \t]*+(?:{one_of('findings', 'impression')})[ \t]*+:?[ \t]*+"
+        rf"(?:\Z|\n\s*+(?=\Z|(?:{one_of()})[ \t]*+(?::|$)))",
+        re.MULTILINE | re.IGNORECASE,
+    )
+
+
 _HOLES = (
     (_HOLE, "the sentence ends where something should follow"),
-    (_EMPTY, "a heading with nothing under it"),
     (_NO_ITEM, "a number or bullet with nothing after it"),
 )
 _TWICE = re.compile(r"\b([A-Za-z]{2,})\s+\1\b", re.IGNORECASE)
@@ -91,6 +108,17 @@ KIN = (
 )
 """Words that findings and impression use for one thing: either supports the other."""
 
+KINDS = {
+    "fracture": frozenset(
+        {"rib_fracture", "sternal_fracture", "clavicle_fracture", "skull_fracture", "facial_fracture"}
+        | {"vertebral_compression_fracture", "stress_fracture", "posterior_element_fracture"}
+    ),
+    "intracranial_haemorrhage": frozenset(
+        {"epidural_haematoma", "subarachnoid_haemorrhage", "intraventricular_haemorrhage"}
+    ),
+}
+"""Of what there are kinds, each an observation of its own: who denies the first denies these."""
+
 ALARMING = frozenset(
     {"pneumothorax", "pneumoperitoneum", "pulmonary_embolism", "consolidation", "pulmonary_oedema", "mass"}
 )
@@ -115,7 +143,7 @@ def _contradictions(draft: Draft, said: Sequence[Statement]) -> Iterator[Problem
     """ "No X" and "X" of the same place, both said plainly and by the same word."""
     if not said or said[0].key not in UNIQUE:
         return
-    word = re.compile("|".join(_nouns(said[0].key)), re.IGNORECASE)
+    word = _nouns(said[0].key, draft.code)
     said = [s for s in said if word.search(draft.words(s.span))]
     yes = [s for s in said if _there(s.finding)]
     no = [s for s in said if negative(s.finding) and _denies(draft, s)]
@@ -128,10 +156,15 @@ def _contradictions(draft: Draft, said: Sequence[Statement]) -> Iterator[Problem
             return
 
 
-def _nouns(key: str) -> list[str]:
-    """The words of the term that stand for the thing itself ("effusion" of "pleural effusion")."""
-    words = observation(key).term.split()
-    return [re.escape(word[:-1] if word.endswith("s") else word) for word in words[-1:]]
+@cache
+def _nouns(key: str, code: str) -> re.Pattern[str]:
+    """The words that name the thing itself: in English the noun of its term ("effusion" of "pleural
+    effusion"), elsewhere its names."""
+    name = observation(key).name(code)
+    words = [name.term, name.plural or "", *name.synonyms]
+    if code == DEFAULT:
+        words = [name.term.split()[-1].removesuffix("s")]
+    return re.compile("|".join(re.escape(word) for word in words if word), re.IGNORECASE)
 
 
 def _there(finding: Finding) -> bool:
@@ -144,9 +177,11 @@ def _there(finding: Finding) -> bool:
 
 
 def _denies(draft: Draft, statement: Statement) -> bool:
-    """Whether a denial is of the form "no X", without a word that leaves other X open."""
-    words = draft.words(statement.span)
-    return statement.finding.change is None and bool(_PLAIN_NO.match(words)) and not QUALIFIED.search(words)
+    """Whether a denial is plain (in English of the form "no X"), without a word that leaves other X open."""
+    finding, words = statement.finding, draft.words(statement.span)
+    if finding.change is not None or finding.certainty is not None or draft.qualified(statement):
+        return False
+    return draft.code != DEFAULT or bool(_PLAIN_NO.match(words))
 
 
 def _sections(draft: Draft, said: Sequence[Statement]) -> Iterator[Problem]:
@@ -194,6 +229,9 @@ def _normal(draft: Draft) -> Iterator[Problem]:
 
 
 def _holes(draft: Draft) -> Iterator[Problem]:
+    for match in _empty(draft.code).finditer(draft.text):
+        reason = "a heading with nothing under it"
+        yield Problem(ProblemKind.OMISSION, match.span(), match[0], reason, Grade.ERROR)
     for pattern, reason in _HOLES:
         for match in pattern.finditer(draft.text):
             yield Problem(ProblemKind.OMISSION, match.span(), match[0], reason, Grade.ERROR)
@@ -225,6 +263,11 @@ def unsupported(draft: Draft) -> Iterator[Problem]:
         support |= next((kin for kin in KIN if entry.key in kin), frozenset())
         # What is only held possible is read into something else that the findings name.
         if _there(statement.finding) and not support & known:
+            denial = next((s for s in findings if _general(draft, s, statement)), None)
+            if denial is not None:
+                where = _short(draft.words(denial.span))
+                yield _at(draft, statement, ProblemKind.CONTRADICTION, f"the findings say “{where}”")
+                continue
             reason = "the findings do not state it"
             yield _at(draft, statement, ProblemKind.UNSUPPORTED, reason, Grade.WARNING)
     told = {s.key for s in impression}
@@ -234,6 +277,13 @@ def unsupported(draft: Draft) -> Iterator[Problem]:
             reason = f"ACR actionable category {category}, and not in the impression"
             yield _at(draft, statement, ProblemKind.OMISSION, reason, Grade.WARNING)
             told.add(statement.key)
+
+
+def _general(draft: Draft, denial: Statement, claim: Statement) -> bool:
+    """Whether a denial is of all that the claim is one of: "no fracture" and a skull fracture."""
+    same = denial.key == claim.key or claim.key in KINDS.get(denial.key, ())
+    plain = same and negative(denial.finding) and _denies(draft, denial)
+    return plain and covers(denial.finding, claim.finding)
 
 
 _MOST = 50

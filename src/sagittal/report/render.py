@@ -15,8 +15,10 @@ from sagittal.report import grammar
 from sagittal.report.brief import brief
 from sagittal.report.disclosure import signed
 from sagittal.report.finding import Finding, Measurement
+from sagittal.report.known import check_known
 from sagittal.report.language import language as _language
 from sagittal.report.names import DEFAULT
+from sagittal.report.parted import parted, redrawn
 from sagittal.report.phrasebook import say
 from sagittal.report.plain import flagged, plain
 from sagittal.report.reading import Reading
@@ -84,12 +86,15 @@ def render(
     Raises:
         BadInput: a language, audience or style that is not there; the message lists what is.
         Refused: an unsigned reading for a clinician or patient, without ``preview``.
-        KeyError: a finding outside the vocabulary.
+        BadInput: a finding outside the vocabulary; or a signed text that does not say what its findings
+            say and that no recorded edit explains. An unsigned one is drawn up again from the findings, and
+            its limitations say so.
     """
     _language(language)
     for name, value, known in (("audience", audience, AUDIENCES), ("style", style, STYLES)):
         if value not in known:
             raise BadInput(f"{name} {value!r} is not available", f"one of {', '.join(known)}")
+    check_known(what)
     if not isinstance(what, Reading):
         if audience != "radiologist":
             raise Refused("loose findings have no signature", wanted="a signed reading", got="findings alone")
@@ -99,9 +104,25 @@ def render(
     final = signed(what)
     if audience in NEEDS_SIGNATURE and not final and not preview:
         raise Refused(f"an unsigned reading is not for a {audience}", wanted="signed", got=what.status.value)
+    what = _whole(what)
     report = plain(what, language) if audience == "patient" else _report(what, language, audience)
     report = styled(report, what, style)
     return _stamped(report) if preview and not final else report
+
+
+def _whole(reading: Reading) -> Reading:
+    """The reading with a text that its findings stand behind. A signed text is never changed: where it has
+    parted from its findings, neither of the two can be trusted."""
+    difference = parted(reading)
+    if difference is None and reading.report.sections:
+        return reading
+    if difference is not None and signed(reading) and reading.report.sections:
+        raise BadInput(
+            f"the signed report does not say what its findings say: {difference}",
+            "a text of its findings, or the edit that changed it",
+            "amend the reading",
+        )
+    return replace(reading, report=redrawn(reading))
 
 
 def _report(reading: Reading, language: str, audience: str) -> Report:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cache
 
+from sagittal.report.cues import one_of
 from sagittal.report.finding import Finding, Laterality, Presence, Temporality
 from sagittal.report.language import language
-from sagittal.report.names import DEFAULT
+from sagittal.report.names import DEFAULT, document
 from sagittal.report.parse import SILENT, parse_document
 from sagittal.report.segment import Piece, sentences
 from sagittal.report.stated import stated
@@ -33,11 +35,16 @@ class Statement:
 
 @dataclass(frozen=True)
 class Draft:
-    """A draft's text, sentences and statements, in order."""
+    """A draft's text, sentences and statements, in order; ``code`` is its language's."""
 
     text: str
     sentences: tuple[Piece, ...]
     statements: tuple[Statement, ...]
+    code: str = DEFAULT
+
+    def qualified(self, statement: Statement) -> bool:
+        """Whether a denial has a word ("no large X") with which it does not deny every X."""
+        return bool(listed(self.code, "qualified").search(self.words(statement.span)))
 
     def words(self, span: tuple[int, int]) -> str:
         return self.text[span[0] : span[1]]
@@ -65,17 +72,14 @@ def read(text: str, code: str = DEFAULT) -> Draft:
         piece = pieces[max(bisect_right(starts, span[0]) - 1, 0)]
         if piece.section not in SILENT:
             found.append(Statement(stated(finding), span, (piece.start, piece.end), piece.section))
-    return Draft(text, pieces, tuple(found))
+    return Draft(text, pieces, tuple(found), code)
 
 
-QUALIFIED = re.compile(
-    r"\b(?:large|significant\w*|new|acute|other|further|additional|else|definite\w*|focal|obvious|discrete|"
-    r"tension|suspicious|patholog\w+|apart|except|otherwise|remaining|rest|gross|confluent|sizable|sizeable|"
-    r"enlarged|measurable|noncalcified|change|longer|worsening|increas\w+|lobar|overt|frank|displaced|active|"
-    r"residual|recurrent|visible|mass\s+effect)\b",
-    re.IGNORECASE,
-)
-"""Words with which "no X" does not deny every X."""
+@cache
+def listed(code: str, name: str) -> re.Pattern[str]:
+    """One of the words that the language's table ``check`` lists under a name."""
+    return re.compile(rf"\b(?:{one_of(document(code)['check'][name])})\b", re.IGNORECASE)
+
 
 RIGHT_LEFT = frozenset({Laterality.RIGHT, Laterality.LEFT})
 

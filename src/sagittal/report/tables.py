@@ -15,6 +15,7 @@ from sagittal.report import text
 from sagittal.report.cases import Reported, reported
 from sagittal.report.codec import from_json, read_json
 from sagittal.report.finding import Finding
+from sagittal.report.known import check_known
 from sagittal.report.reading import Reading
 
 MAX_BYTES = 512 * 2**20
@@ -58,7 +59,9 @@ def read(
     elif path.suffix.lower() in (".jsonl", ".ndjson"):
         table = _table(path, _json_lines(path, language))
     elif path.suffix.lower() == ".json":
-        table = Table({"0": reported(read_json(Reading, path))}, {})
+        reading = read_json(Reading, path)
+        check_known(reading, str(path))
+        table = Table({"0": reported(reading)}, {})
     else:
         table = Table({"0": Reported(_report(path), None, language)}, {})
     if path.suffix.lower() != ".csv" and (unused := [k for k, v in named.items() if v is not None]):
@@ -160,6 +163,7 @@ def _json_lines(path: Path, language: str | None) -> Iterator[Row]:
             if not isinstance(findings, list):
                 raise BadInput(f"{where}: findings is a {type(findings).__name__}", "a list")
             given = tuple(from_json(Finding, f, f"{where}: findings[{i}]") for i, f in enumerate(findings))
+            check_known(given, where)
         key = str(row.get("id", row.get("row", number)))
         patient = row.get("patient")
         yield (
