@@ -29,6 +29,7 @@ def run(folder: Path, report: Any = lambda _: None, **settings: Any) -> dict[str
     return found
 
 
+@pytest.mark.slow
 def test_films_go_on_from_general_pictures_and_gain_by_it(tmp_path: Path) -> None:
     """Stopped while it learns pictures, and again between the stages."""
     pictures: list[Progress] = []

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sagittal.model import load
 from sagittal.pretrain.recipe import open_recipe
 from sagittal.training.loop import Progress
@@ -18,6 +20,7 @@ SMALL = replace(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_signed_readings_change_the_style(tmp_path: Path) -> None:
     seen: list[Progress] = []
 
