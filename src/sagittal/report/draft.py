@@ -29,13 +29,15 @@ from sagittal.report.phrasebook import say
 from sagittal.report.reading import Refusal, Score, SeriesSummary, StudySummary
 from sagittal.report.report import Limitation, Report, Section, Sentence
 from sagittal.report.stated import IMAGE_SIDES, stated
-from sagittal.report.vocabulary import observation
+from sagittal.report.vocabulary import category, observation
 
 _RANK = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 3, Presence.NOT_ASSESSED: 4}
 _GRADE = {Severity.SEVERE: 0, Severity.MODERATE: 1, None: 2, Severity.MILD: 3}
 _SURE = {None: 0} | {word: number for number, word in enumerate(Certainty, 1)}
 IMPRESSIONS = 5
-"""At most this many findings are repeated in the impression."""
+"""At most this many findings are repeated in the impression, and all that are urgent."""
+URGENT = 2
+"""ACR category of findings that are told within hours (2) or minutes (1)."""
 
 
 def _resolved(finding: Finding) -> bool:
@@ -44,15 +46,16 @@ def _resolved(finding: Finding) -> bool:
 
 def ordered(findings: Sequence[Finding]) -> list[Finding]:
     """Most important first: what is there before what may be and what is not; then by actionable
-    category, certainty, severity and size. What has resolved comes between doubtful and absent."""
+    category (the usual one of what is urgent, where the finding has none), certainty, severity and size. What has resolved comes between doubtful and absent."""
 
     def rank(finding: Finding) -> tuple[int, int, int, int, float]:
+        usual = observation(finding.observation.key).actionable or 4
         presence = 2 if _resolved(finding) else _RANK[stated(finding).presence]
         sizes = [m for m in finding.measurements if m.quantity == "diameter" and m.values]
         largest = max((max(m.values) * (10 if m.unit == "cm" else 1) for m in sizes), default=0.0)
         return (
             presence,
-            finding.actionable or 4,
+            finding.actionable or (usual if usual <= URGENT else 4),
             _SURE[finding.certainty],
             _GRADE[finding.severity],
             -largest,
@@ -181,9 +184,10 @@ def _impression(seen: Sequence[Finding], inferred: Sequence[Finding]) -> tuple[S
         ids = [f.tracking_uid for f in (finding, *rests) if f.tracking_uid]
         lines.append(Sentence(conclusion(finding, rests), tuple(ids)))
     positive = [f for f in seen if f.presence is not Presence.ABSENT or _resolved(f)]
-    for finding in positive[:IMPRESSIONS]:
-        lines.append(_sentence(finding))
-    return tuple(lines)
+    # What somebody has to be told of at once stands before what it means.
+    urgent = [f for f in positive if _plain(f) and (category(f) or 9) <= URGENT]
+    rest = [f for f in positive[:IMPRESSIONS] if f not in urgent]
+    return (*map(_sentence, urgent), *lines, *map(_sentence, rest))
 
 
 def conclusion(finding: Finding, rests: Sequence[Finding], code: str = DEFAULT) -> str:

@@ -31,6 +31,7 @@ from sagittal.report.reading import Reading
 from sagittal.report.report import Report, Section, Sentence
 from sagittal.report.stated import IMAGE_SIDES, stated
 from sagittal.report.translate import restated
+from sagittal.report.vocabulary import category
 
 URGENT = 2
 """Findings of this ACR category or a lower one are to be asked about first."""
@@ -104,7 +105,7 @@ def explain(finding: Finding, spoken: Language) -> str:
     if said.change is not None:
         parts += _change(said, said.change, spoken)
     parts += [] if all(looks) and all(sizes) else [lines["more"]]
-    parts += [lines["first"]] if flagged(finding) and (finding.actionable or 9) <= URGENT else []
+    parts += [lines["first"]] if flagged(finding) and (category(finding) or 9) <= URGENT else []
     return " ".join(parts)
 
 
@@ -112,7 +113,7 @@ def flagged(finding: Finding) -> bool:
     """Whether an actionable finding is there, or may be, on this study."""
     said = stated(finding)
     there = said.presence in (Presence.PRESENT, Presence.UNCERTAIN)
-    return finding.actionable is not None and there and said.temporality is Temporality.CURRENT
+    return category(finding) is not None and there and said.temporality is Temporality.CURRENT
 
 
 def _name(finding: Finding, spoken: Language) -> str:

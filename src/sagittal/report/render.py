@@ -23,8 +23,9 @@ from sagittal.report.phrasebook import say
 from sagittal.report.plain import flagged, plain
 from sagittal.report.reading import Reading
 from sagittal.report.report import Communication, Recommendation, Report, Section, Sentence
-from sagittal.report.styles import STYLES, styled
+from sagittal.report.styles import STYLES, loose, styled
 from sagittal.report.translate import in_language
+from sagittal.report.vocabulary import category
 
 AUDIENCES = ("radiologist", "clinician", "patient")
 NEEDS_SIGNATURE = ("clinician", "patient")
@@ -72,15 +73,16 @@ def render(
     style: str = "narrative",
     preview: bool = False,
 ) -> Report | tuple[Sentence, ...]:
-    """Findings as sentences, in the order given; or a reading's report for a reader.
+    """Findings as sentences; or a reading's report for a reader.
 
     Args:
-        what: findings -> one `Sentence` each, naming its tracking UID; a `Reading` -> its `Report`.
+        what: findings -> a `Sentence` each, naming its tracking UID (and headings); a `Reading` -> its `Report`.
         language: ISO 639-1 code of one of the languages that are there.
         audience: "radiologist": the whole report; "clinician": the impression first, without models;
             "patient": plain words. The last two get signed readings only.
-        style: "narrative", "structured" (by organ), "bullet" or "impression" (alone). Loose findings are
-            sentences in any style.
+        style: "narrative", "structured" (by organ), "bullet" or "impression" (alone). Of loose
+            findings, "narrative" is their sentences alone, in the order given; the other styles have the
+            most important first and flag what is critical.
         preview: show an unsigned reading to such a reader all the same, every section stamped.
 
     Raises:
@@ -98,9 +100,7 @@ def render(
     if not isinstance(what, Reading):
         if audience != "radiologist":
             raise Refused("loose findings have no signature", wanted="a signed reading", got="findings alone")
-        return tuple(
-            Sentence(sentence(f, language), (f.tracking_uid,) if f.tracking_uid else ()) for f in what
-        )
+        return loose(what, language, style)
     final = signed(what)
     if audience in NEEDS_SIGNATURE and not final and not preview:
         raise Refused(f"an unsigned reading is not for a {audience}", wanted="signed", got=what.status.value)
@@ -132,7 +132,7 @@ def _report(reading: Reading, language: str, audience: str) -> Report:
     added = [section for section in _added(report, reading) if section.sentences]
     for section in report.sections:
         sections += [section, *added] if section.name == "impression" else [section]
-    flags = {f.tracking_uid: f.actionable for f in reading.findings if f.tracking_uid and flagged(f)}
+    flags = {f.tracking_uid: category(f) for f in reading.findings if f.tracking_uid and flagged(f)}
     report = replace(
         report, sections=tuple(sections), actionable={uid: n for uid, n in flags.items() if n is not None}
     )

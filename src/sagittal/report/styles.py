@@ -7,12 +7,17 @@ from dataclasses import replace
 from itertools import chain
 
 from sagittal.errors import BadInput
-from sagittal.report.finding import Finding, Kind
+from sagittal.report import grammar
+from sagittal.report.draft import URGENT, ordered
+from sagittal.report.finding import Finding, Kind, Presence, Temporality
+from sagittal.report.language import language
 from sagittal.report.names import document
+from sagittal.report.parse import parse
 from sagittal.report.phrasebook import recognise, say
 from sagittal.report.reading import Reading
 from sagittal.report.report import Report, Section, Sentence
-from sagittal.report.vocabulary import Exam, observation, observations
+from sagittal.report.stated import stated
+from sagittal.report.vocabulary import Exam, category, observation
 
 STYLES = ("narrative", "structured", "bullet", "impression")
 KEPT = {
@@ -21,6 +26,8 @@ KEPT = {
     "patient": ("findings", "next steps", "about"),
 }
 """Sections of a report that is its impression alone."""
+MEASURED = ("brain_volume", "brain_volume_brief", "lungs_outlined", "lungs_outlined_hung")
+"""Phrases for what was measured or drawn without being a finding."""
 LISTED = ("not_assessed", "not_assessed_brief")
 """Phrases that name what was not assessed."""
 
@@ -35,6 +42,23 @@ EXAMS: Mapping[str, frozenset[Exam]] = {
     "PT": frozenset({"nuclear"}),
 }
 """Modality (DICOM) -> the examinations of the vocabulary that it may be."""
+
+TEMPLATES: Mapping[Exam, tuple[str, ...]] = {
+    "chest-xray": ("lung", "pleura", "heart and mediastinum", "wall and abdomen", "devices"),
+    "chest-ct": ("lung", "pleura", "heart and mediastinum", "wall and abdomen", "bones and joints"),
+    "brain-mr": ("brain", "vessels"),
+    "head-ct": ("brain", "vessels", "bones and joints"),
+    "neck": ("neck", "vessels"),
+    "abdomen-ct": ("abdomen", "bowel", "urinary tract", "pelvis", "vessels", "bones and joints"),
+    "spine": ("spine",),
+    "bone-xray": ("bones and joints", "soft tissue"),
+    "joint-mr": ("bones and joints", "soft tissue"),
+    "breast": ("breast",),
+    "ultrasound": (),
+    "nuclear": ("nuclear medicine",),
+}
+"""Examination -> the organs that a report of it goes through, as the templates of radreport.org do; an
+ultrasound may be of anything."""
 
 
 def styled(report: Report, reading: Reading, style: str) -> Report:
@@ -64,19 +88,21 @@ def structured(report: Report, reading: Reading) -> Report:
     is not, what was not assessed; an organ of the examination that nothing is said of is "not assessed"."""
     words = document(report.language)
     headings = words["patient"]["groups"] if report.audience == "patient" else words["groups"]
-    groups = {f.tracking_uid: _group(f) for f in reading.findings if f.tracking_uid}
+    groups: dict[str | None, str] = {
+        grammar.sentence(f, language(report.language)): _group(f) for f in reading.findings
+    }
+    groups |= {f.tracking_uid: _group(f) for f in reading.findings if f.tracking_uid}
     rows: dict[str, list[Sentence]] = {}
     for sentence in report.section("findings").sentences:
-        uid = next(iter(sentence.findings), None)
-        rows.setdefault(groups.get(uid, "other") if uid else "other", []).append(sentence)
-    left = report.section("not assessed").sentences
+        rows.setdefault(_place(sentence, groups, report.language), []).append(sentence)
+    left, usual = report.section("not assessed").sentences, expected(reading)
     if report.audience != "patient":
         left = _moved(left, rows, groups, report.language)
-        rows |= {group: [] for group in expected(reading) if group not in rows}
+        rows |= {group: [] for group in usual if group not in rows}
     return replace(
         report,
         sections=tuple(
-            replace(section, sentences=_grouped(rows, headings, report.language))
+            replace(section, sentences=_grouped(rows, headings, report.language, usual))
             if section.name == "findings"
             else replace(section, sentences=left)
             if section.name == "not assessed"
@@ -90,14 +116,27 @@ def _group(finding: Finding) -> str:
     return observation(finding.observation.key).group
 
 
+def _place(sentence: Sentence, groups: Mapping[str | None, str], code: str) -> str:
+    """The organ that a sentence is about; "other" for a measurement that is no finding; "" for what nothing
+    can be read out of."""
+    for name in (*sentence.findings, sentence.text):
+        if name in groups:
+            return groups[name]
+    said = recognise(sentence.text, code)
+    if said is not None:
+        return "other" if said.key in MEASURED else ""
+    found = parse(sentence.text, code)
+    return _group(found[0]) if found else ""
+
+
 def _grouped(
-    rows: Mapping[str, Sequence[Sentence]], headings: Mapping[str, str], code: str
+    rows: Mapping[str, Sequence[Sentence]], headings: Mapping[str, str], code: str, usual: Sequence[str] = ()
 ) -> tuple[Sentence, ...]:
     made: list[Sentence] = []
-    for group in dict.fromkeys((*headings, *rows)):
+    # What is about no organ has no heading, and so comes first; then what the examination is about.
+    for group in dict.fromkeys(("", *usual, *headings, *rows)):
         if group in rows:
-            # What belongs to no organ comes last and needs no heading where it is all there is.
-            titled = group in headings and not (group == "other" and len(rows) == 1)
+            titled = group in headings
             heading = say("group", code, group=headings[group]) if titled else ""
             if rows[group]:
                 made += [*([Sentence(heading)] if titled else []), *rows[group]]
@@ -109,7 +148,7 @@ def _grouped(
 def _moved(
     sentences: Sequence[Sentence],
     rows: dict[str, list[Sentence]],
-    groups: Mapping[str, str],
+    groups: Mapping[str | None, str],
     code: str,
 ) -> tuple[Sentence, ...]:
     """Move what was not assessed to its organs.
@@ -119,10 +158,10 @@ def _moved(
     """
     left = []
     for sentence in sentences:
-        uid = next(iter(sentence.findings), "")
+        named = next((n for n in (*sentence.findings, sentence.text) if n in groups), None)
         said = recognise(sentence.text, code)
-        if uid in groups:
-            rows.setdefault(groups[uid], []).append(sentence)
+        if named is not None:
+            rows.setdefault(groups[named], []).append(sentence)
         elif said is not None and said.key in LISTED:
             terms: dict[str, list[str]] = {}
             for key in said.slots["terms"]:
@@ -143,5 +182,46 @@ def expected(reading: Reading) -> tuple[str, ...]:
         possible &= set(observation(key).exams)
     if len(possible) != 1:
         return ()
-    seen = observations(next(iter(possible)))
-    return tuple(dict.fromkeys(o.group for o in seen if o.kind is Kind.OBSERVATION))
+    return TEMPLATES[next(iter(possible))]
+
+
+def loose(findings: Sequence[Finding], code: str, style: str) -> tuple[Sentence, ...]:
+    """Findings without a reading, in a style.
+
+    In a narrative they are sentences alone, in the order given, and read back as they are. The other styles
+    have the most important first and flag what is critical.
+    """
+    spoken = language(code)
+
+    def sentence(finding: Finding) -> Sentence:
+        text, number = grammar.sentence(finding, spoken), category(finding)
+        if style != "narrative" and number is not None and _seen(finding):
+            text = f"{text} {say(f'actionable_{number}', code)}"
+        return Sentence(text, (finding.tracking_uid,) if finding.tracking_uid else ())
+
+    if style == "narrative":
+        return tuple(map(sentence, findings))
+    told = ordered(findings)
+    if style == "bullet":
+        return _bullets(Section("findings", tuple(map(sentence, told)))).sentences
+    if style == "impression":
+        # What it means, then what was seen; what is urgent before either.
+        seen = [f for f in told if _seen(f)]
+        seen.sort(key=_rank)
+        return tuple(map(sentence, seen)) or (Sentence(say("no_positive_brief", code)),)
+    rows: dict[str, list[Sentence]] = {}
+    for finding in told:
+        rows.setdefault(_group(finding), []).append(sentence(finding))
+    return _grouped(rows, document(code)["groups"], code)
+
+
+def _rank(finding: Finding) -> tuple[int, bool]:
+    number = category(finding) or 9
+    return number if number <= URGENT else 9, stated(finding).kind is not Kind.INFERENCE
+
+
+def _seen(finding: Finding) -> bool:
+    """Whether it is, or may be, there on this study."""
+    said = stated(finding)
+    there = said.presence in (Presence.PRESENT, Presence.UNCERTAIN)
+    return there and said.temporality is Temporality.CURRENT

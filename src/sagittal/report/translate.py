@@ -38,11 +38,18 @@ def in_language(reading: Reading, code: str) -> Report:
     if source == code:
         return report
     findings = {f.tracking_uid: f for f in reading.findings if f.tracking_uid}
+    unnamed = {grammar.sentence(f, language(source)): f for f in reading.findings if not f.tracking_uid}
 
     def section(old: Section) -> Section:
         mark = old.name not in IN_OWN_WORDS
         return replace(
-            old, sentences=tuple(_sentence(s, findings, source, code, mark=mark) for s in old.sentences)
+            old,
+            sentences=tuple(
+                replace(s, text=grammar.sentence(unnamed[s.text], language(code)))
+                if s.text in unnamed
+                else _sentence(s, findings, source, code, mark=mark)
+                for s in old.sentences
+            ),
         )
 
     return replace(
