@@ -160,10 +160,11 @@ def test_a_later_prior_and_dates_that_are_missing(sagittal: Any, written: Any) -
     one, two = reading(NOW, nodule(6.0, uid="a")), reading(THEN, nodule(9.0, uid="a"))
     rows = sagittal("compare", *written(one, two), "--json").json["lesions"]
     assert {row["change"] for row in rows} == {"not comparable"}
-    ran = sagittal(
-        "compare", *written(reading(None, nodule(6.0, uid="a")), reading(NOW, nodule(9.0, uid="a")))
-    )
-    assert ran.code == 0 and "6 mm (no date)" in ran.out
+    small, large = nodule(6.0, uid="a"), nodule(9.0, uid="a")
+    for dates, said in (((None, NOW), "earlier"), ((THEN, None), "later")):
+        ran = sagittal("compare", *written(reading(dates[0], small), reading(dates[1], large)))
+        assert (ran.code, ran.out) == (2, "") and f"the {said} reading's study has no date" in ran.err
+        assert ran.err.count("\n") == 1
 
 
 BAD: list[tuple[dict[str, Any], list[str], int, str]] = [

@@ -190,3 +190,20 @@ def test_a_report_of_two_patients_is_refused(sagittal: Any, tmp_path: Path) -> N
     ran = score(sagittal, ours, theirs)
     assert ran.code == 2
     assert "report 1 is of patient p and of q" in ran.err
+
+
+def test_one_report_has_no_interval_and_an_empty_one_is_refused(sagittal: Any, tmp_path: Path) -> None:
+    path, empty = tmp_path / "one.txt", tmp_path / "empty.txt"
+    path.write_text("Right pleural effusion.", "utf-8")
+    empty.write_text("", "utf-8")
+    ran = score(sagittal, path, path)
+    assert ran.code == 0 and "1.000 (n/a)" in ran.out and " to " not in ran.out.split("pooled")[1]
+    (row,) = [
+        r
+        for r in score(sagittal, path, path, "--json").json["metrics"]
+        if r["name"] == "observation.f1.micro"
+    ]
+    assert (row["value"], row["low"], row["high"]) == (1.0, None, None)
+    for pair in ((empty, path), (path, empty)):
+        ran = score(sagittal, *pair)
+        assert (ran.code, ran.out) == (2, "") and "is empty" in ran.err and ran.err.count("\n") == 1

@@ -57,7 +57,9 @@ def test_an_impression_of_absences_claims_no_health() -> None:
 
 @pytest.mark.parametrize("code", languages())
 def test_normal_statements_without_uid_stand_under_their_organ(reading: Reading, code: str) -> None:
-    findings = tuple(Finding(concept(k), presence=Presence.ABSENT) for k in ("nodule", "mass", "pneumothorax"))
+    findings = tuple(
+        Finding(concept(k), presence=Presence.ABSENT) for k in ("nodule", "mass", "pneumothorax")
+    )
     made = replace(reading, findings=findings, scores=(), report=draft(reading.study, findings))
     lines = [s.text for s in render(made, language=code, style="structured").section("findings").sentences]
     words = language(code).file["groups"]

@@ -114,6 +114,19 @@ def test_texts_of_other_encodings_and_markup_and_empty_ones(tmp_path: Path) -> N
     assert (cells["0"].text or "").strip() == TEXT
 
 
+def test_one_empty_text_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is empty"):
+        read(write(tmp_path / "empty.txt", " \n"))
+
+
+def test_semicolons_of_a_spreadsheet(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", f"id;text\na;{TEXT}\nb;Clear, both sides.\n")
+    assert {key: said.text for key, said in read(path).reports.items()} == {
+        "a": TEXT,
+        "b": "Clear, both sides.",
+    }
+
+
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"holds no report; expected NAME\.txt"):
         read(tmp_path)

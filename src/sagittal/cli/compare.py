@@ -46,7 +46,7 @@ def compare(
     if nodules not in RULES:
         raise BadInput(f"unknown rule {nodules!r} for nodules", ", ".join(RULES))
     before, now = _reading(prior), _reading(current)
-    _check_same_patient(before, now)
+    _check_pair(before, now)
     rows = compared(
         before.findings,
         now.findings,
@@ -84,12 +84,19 @@ def _check_numbers(finding: Finding, path: Path) -> None:
         raise BadInput(f"{path} has a measurement that is no number")
 
 
-def _check_same_patient(before: Reading, now: Reading) -> None:
+def _check_pair(before: Reading, now: Reading) -> None:
     one, other = (reading.study.patient_id.strip().upper() for reading in (before, now))
     if one and other and one != other:
         raise BadInput("the two readings are of different patients", "an earlier reading of the same patient")
     if before.study.uid == now.study.uid:
         raise BadInput("the two readings are of the same study", "an earlier study of the same patient")
+    for reading, which in ((before, "earlier"), (now, "later")):
+        if reading.study.date is None:
+            raise BadInput(
+                f"the {which} reading's study has no date, so that larger and smaller have no meaning",
+                "two dated studies",
+                "add study.date to its reading.json",
+            )
 
 
 def _transform(path: Path | None) -> Transform | None:

@@ -95,7 +95,7 @@ def _patients(ours: Table, theirs: Table) -> dict[str, str]:
 
 
 def _shown(found: Interval) -> str:
-    bounds = f" ({found.low:.3f} to {found.high:.3f})" if found.low == found.low else ""
+    bounds = f" ({found.low:.3f} to {found.high:.3f})" if found.low == found.low else " (n/a)"
     return f"{found.value:.3f}{bounds}"
 
 

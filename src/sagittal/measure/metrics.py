@@ -138,7 +138,7 @@ def measure(
     Draws without anything to count are left out. Where every draw lies at an end of the range the
     bootstrap says nothing ("1 to 1"); the bound is then the exact one of a proportion of n out of n, n
     the patients that add anything. Where a single patient adds all there is, elsewhere in the range,
-    there is no interval: its ends are NaN.
+    or is the only one, there is no interval: its ends are NaN.
 
     Args:
         patients: one a case; cases of a patient are drawn together.
@@ -174,6 +174,8 @@ def _interval(
         found = Interval(whole, whole, whole, level, n)
     else:
         found = bootstrap(value, n, repeats=repeats, level=level, seed=seed)
+    if n < 2:
+        return replace(found, low=math.nan, high=math.nan, method="none from one patient")
     bounded = math.isfinite(metric.low) and math.isfinite(metric.high)
     if bounded and found.low == found.high in (metric.low, metric.high):
         slack = (1.0 - ((1 - level) / 2) ** (1.0 / informative)) if informative else 1.0

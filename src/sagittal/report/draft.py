@@ -46,7 +46,8 @@ def _resolved(finding: Finding) -> bool:
 
 def ordered(findings: Sequence[Finding]) -> list[Finding]:
     """Most important first: what is there before what may be and what is not; then by actionable
-    category (the usual one of what is urgent, where the finding has none), certainty, severity and size. What has resolved comes between doubtful and absent."""
+    category (the usual one of what is urgent, where the finding has none), certainty, severity and size.
+    What has resolved comes between doubtful and absent."""
 
     def rank(finding: Finding) -> tuple[int, int, int, int, float]:
         usual = observation(finding.observation.key).actionable or 4

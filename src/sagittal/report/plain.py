@@ -105,7 +105,7 @@ def explain(finding: Finding, spoken: Language) -> str:
     if said.change is not None:
         parts += _change(said, said.change, spoken)
     parts += [] if all(looks) and all(sizes) else [lines["more"]]
-    parts += [lines["first"]] if flagged(finding) and (category(finding) or 9) <= URGENT else []
+    parts += [lines["first"]] if flagged(finding) and (finding.actionable or 9) <= URGENT else []
     return " ".join(parts)
 
 

@@ -76,7 +76,8 @@ def render(
     """Findings as sentences; or a reading's report for a reader.
 
     Args:
-        what: findings -> a `Sentence` each, naming its tracking UID (and headings); a `Reading` -> its `Report`.
+        what: findings -> a `Sentence` each, naming its tracking UID (and headings); a `Reading` -> its
+            `Report`.
         language: ISO 639-1 code of one of the languages that are there.
         audience: "radiologist": the whole report; "clinician": the impression first, without models;
             "patient": plain words. The last two get signed readings only.

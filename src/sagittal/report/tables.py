@@ -41,7 +41,8 @@ def read(
     """Reports from a file or folder.
 
     - a folder: each ``NAME.txt`` is the report NAME;
-    - ``.csv``: a report a row, its text in ``column`` ("text" or "report" where none is named); ids in
+    - ``.csv`` (with semicolons where its first line has them and no comma): a report a row, its text in
+      ``column`` ("text" or "report" where none is named); ids in
       ``id_column``, else in "id", else the rows' numbers from 0; patients likewise from "patient";
     - ``.jsonl``: an object a line with "id" (or the "row" that `sagittal parse` writes), "text" or
       "findings" or both, and perhaps "patient";
@@ -63,6 +64,8 @@ def read(
         check_known(reading, str(path))
         table = Table({"0": reported(reading)}, {})
     else:
+        if not _bytes(path).strip():
+            raise BadInput(f"{path} is empty", "a report")
         table = Table({"0": Reported(_report(path), None, language)}, {})
     if path.suffix.lower() != ".csv" and (unused := [k for k, v in named.items() if v is not None]):
         raise BadInput(f"{path} is no CSV and has no {unused[0].replace('_', ' ')}")
@@ -116,7 +119,11 @@ def _csv(
 ) -> Iterator[Row]:
     csv.field_size_limit(MAX_BYTES)
     try:
-        table = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+        content = _text(path)
+        head = content.partition("\n")[0]
+        # Spreadsheets of countries with a decimal comma write semicolons.
+        mark = ";" if ";" in head and "," not in head else ","
+        table = csv.DictReader(io.StringIO(content, newline=""), strict=True, delimiter=mark)
         names = list(table.fieldnames or ())
         cell = _column(path, names, column, ("text", "report"), "--column")
         key = _column(path, names, id_column, ("id", ""), "--id")
