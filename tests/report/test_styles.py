@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sagittal.report.draft import draft
-from sagittal.report.finding import Finding, Laterality, Presence
+from sagittal.report.finding import Certainty, Finding, Laterality, Presence
 from sagittal.report.language import language
 from sagittal.report.names import languages
 from sagittal.report.parse import parse
@@ -91,3 +91,25 @@ def test_what_is_urgent_opens_the_impression_of_a_draft(reading: Reading) -> Non
     keys = [f.observation.key for f in parse(report.section("impression").sentences)]
     assert set(keys[:2]) == {"pneumoperitoneum", "acute_infarct"} and keys[2] == "pneumonia"
     assert report.text.count(say("actionable_1")) == 4, "in findings and impression"
+
+
+@pytest.mark.parametrize(
+    ("key", "place", "heading"),
+    [
+        ("cyst", "kidney", "Urinary tract:"),
+        ("nodule", "liver", "Abdomen:"),
+        ("nodule", "upper_lobe", "Lungs:"),
+        ("nodule", "thyroid", "Neck:"),
+        ("pneumothorax", "lung_apex", "Pleura:"),
+        ("pleural_effusion", "costophrenic_angle", "Pleura:"),
+    ],
+)
+def test_a_finding_stands_under_its_place(key: str, place: str, heading: str) -> None:
+    first, _ = render([Finding(concept(key), site=site(place).concept)], style="structured")
+    assert first.text == heading
+
+
+def test_what_is_only_possible_is_not_flagged_by_its_observation() -> None:
+    maybe = Finding(concept("pneumoperitoneum"), certainty=Certainty.POSSIBLE)
+    assert "ACR" not in render([maybe], style="bullet")[0].text
+    assert "ACR" in render([replace(maybe, actionable=1)], style="bullet")[0].text

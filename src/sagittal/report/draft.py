@@ -28,8 +28,8 @@ from sagittal.report.names import DEFAULT, document, languages
 from sagittal.report.phrasebook import say
 from sagittal.report.reading import Refusal, Score, SeriesSummary, StudySummary
 from sagittal.report.report import Limitation, Report, Section, Sentence
-from sagittal.report.stated import IMAGE_SIDES, stated
-from sagittal.report.vocabulary import category, observation
+from sagittal.report.stated import IMAGE_SIDES, category, stated
+from sagittal.report.vocabulary import observation
 
 _RANK = {Presence.PRESENT: 0, Presence.UNCERTAIN: 1, Presence.ABSENT: 3, Presence.NOT_ASSESSED: 4}
 _GRADE = {Severity.SEVERE: 0, Severity.MODERATE: 1, None: 2, Severity.MILD: 3}

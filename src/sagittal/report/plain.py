@@ -29,9 +29,8 @@ from sagittal.report.language import Language, language
 from sagittal.report.phrasebook import recognise
 from sagittal.report.reading import Reading
 from sagittal.report.report import Report, Section, Sentence
-from sagittal.report.stated import IMAGE_SIDES, stated
+from sagittal.report.stated import IMAGE_SIDES, category, stated
 from sagittal.report.translate import restated
-from sagittal.report.vocabulary import category
 
 URGENT = 2
 """Findings of this ACR category or a lower one are to be asked about first."""

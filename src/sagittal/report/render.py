@@ -23,9 +23,9 @@ from sagittal.report.phrasebook import say
 from sagittal.report.plain import flagged, plain
 from sagittal.report.reading import Reading
 from sagittal.report.report import Communication, Recommendation, Report, Section, Sentence
+from sagittal.report.stated import category
 from sagittal.report.styles import STYLES, loose, styled
 from sagittal.report.translate import in_language
-from sagittal.report.vocabulary import category
 
 AUDIENCES = ("radiologist", "clinician", "patient")
 NEEDS_SIGNATURE = ("clinician", "patient")

@@ -233,5 +233,11 @@ def stated(finding: Finding) -> Finding:
     )
 
 
+def category(finding: Finding) -> int | None:
+    """The ACR actionable category of a finding: its own, or that of its observation where it is there."""
+    there = stated(finding).presence is Presence.PRESENT
+    return finding.actionable or (observation(finding.observation.key).actionable if there else None)
+
+
 IMAGE_SIDES = (Laterality.IMAGE_LEFT, Laterality.IMAGE_RIGHT)
 """Sides of the picture, where the file does not say which side of the patient they are."""

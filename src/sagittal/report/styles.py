@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 
 from sagittal.errors import BadInput
@@ -16,8 +18,8 @@ from sagittal.report.parse import parse
 from sagittal.report.phrasebook import recognise, say
 from sagittal.report.reading import Reading
 from sagittal.report.report import Report, Section, Sentence
-from sagittal.report.stated import stated
-from sagittal.report.vocabulary import Exam, category, observation
+from sagittal.report.stated import category, stated
+from sagittal.report.vocabulary import Exam, observation, observations, site
 
 STYLES = ("narrative", "structured", "bullet", "impression")
 KEPT = {
@@ -42,6 +44,15 @@ EXAMS: Mapping[str, frozenset[Exam]] = {
     "PT": frozenset({"nuclear"}),
 }
 """Modality (DICOM) -> the examinations of the vocabulary that it may be."""
+
+PLACELESS = ("inference", "devices", "trauma", "nuclear medicine")
+"""Headings that are of no organ."""
+
+ANYWHERE = frozenset(
+    {"nodule", "mass", "lesion", "cyst", "haemangioma", "calcification", "fluid_collection"}
+    | {"lymphadenopathy"}
+)
+"""What is found in many organs."""
 
 TEMPLATES: Mapping[Exam, tuple[str, ...]] = {
     "chest-xray": ("lung", "pleura", "heart and mediastinum", "wall and abdomen", "devices"),
@@ -113,7 +124,24 @@ def structured(report: Report, reading: Reading) -> Report:
 
 
 def _group(finding: Finding) -> str:
-    return observation(finding.observation.key).group
+    """The heading of a finding: that of its observation, or of the place of what is found in many (a nodule
+    of the liver)."""
+    group = observation(finding.observation.key).group
+    if finding.site is None or finding.observation.key not in ANYWHERE:
+        return group
+    there = _groups_at(finding.site.key)
+    return group if group in there or not there else there[0]
+
+
+@cache
+def _groups_at(key: str) -> tuple[str, ...]:
+    """The headings of what is usually found at a site, or at what it is a part of, the commonest first."""
+    own = (o for o in observations() if o.sites[:1] == (key,) and o.region != "general")
+    found = Counter(o.group for o in own if o.group not in PLACELESS)
+    outer = site(key).part_of
+    if not found and outer is not None:
+        return _groups_at(outer)
+    return tuple(group for group, _ in found.most_common())
 
 
 def _place(sentence: Sentence, groups: Mapping[str | None, str], code: str) -> str:

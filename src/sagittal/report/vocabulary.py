@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any, Literal, get_args
 
 from sagittal.report.code import PRIVATE_SCHEME, Concept
-from sagittal.report.finding import Finding, Kind, Laterality, Presence
+from sagittal.report.finding import Kind, Laterality
 from sagittal.report.names import DEFAULT, Name, SiteName, names, site_names
 
 Exam = Literal[
@@ -188,12 +188,6 @@ def observations(exam: Exam | None = None) -> tuple[Observation, ...]:
 def observation(key: str) -> Observation:
     """The entry of that key; KeyError for a key that the vocabulary does not have."""
     return _observations()[key]
-
-
-def category(finding: Finding) -> int | None:
-    """The ACR actionable category of a finding: its own, or that of its observation where it is there."""
-    there = finding.presence is Presence.PRESENT
-    return finding.actionable or (observation(finding.observation.key).actionable if there else None)
 
 
 def concept(key: str) -> Concept:
