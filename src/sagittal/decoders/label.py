@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sagittal.layers.attention import AttentionPool
+from sagittal.layers.initial import normal
 
 
 def evidence_size(axes: int) -> int:
@@ -61,7 +62,7 @@ class LabelDecoder(nn.Module):
         super().__init__()
         self.pool = AttentionPool(width, len(labels), heads)
         self.norm = nn.LayerNorm(width)
-        self.weight = nn.Parameter(torch.randn(len(labels), width) * width**-0.5)
+        self.weight = normal(len(labels), width, std=width**-0.5)
         self.bias = nn.Parameter(torch.zeros(len(labels)))
         size = evidence_size(axes)
         self.evidence = nn.Linear(len(masks) * size, len(labels), bias=False) if masks else None

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sagittal.layers.attention import Attention
 from sagittal.layers.features import Features, State, Tokens
+from sagittal.layers.initial import embedding, normal
 from sagittal.layers.mixer import MixerConfig, blocks
 
 
@@ -104,10 +105,9 @@ class LanguageDecoder(nn.Module):
         if not mixer.causal:
             raise ValueError("the mixer of a language decoder must be causal")
         self.length, self.vocabulary = config.length, config.vocabulary
-        self.embed = nn.Embedding(config.vocabulary, width)
         # logits of about 1: with 0.02, as in an encoder, a small decoder learns several times slower
-        nn.init.normal_(self.embed.weight, std=width**-0.5)
-        self.positions = nn.Parameter(torch.randn(config.length, width) * 0.02)
+        self.embed = embedding(config.vocabulary, width, std=width**-0.5)
+        self.positions = normal(config.length, width, std=0.02)
         self.norm_context = nn.LayerNorm(width)
         self.layers = nn.ModuleList(
             LanguageLayer(width, config.heads, block) for block in blocks(mixer, width, config.layers)

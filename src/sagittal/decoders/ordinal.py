@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sagittal.layers.attention import AttentionPool
+from sagittal.layers.initial import normal
 
 
 class OrdinalDecoder(nn.Module):
@@ -24,7 +25,7 @@ class OrdinalDecoder(nn.Module):
             raise ValueError(f"levels must be at least 2, got {levels}")
         self.pool = AttentionPool(width, len(labels), heads)
         self.norm = nn.LayerNorm(width)
-        self.weight = nn.Parameter(torch.randn(len(labels), width) * width**-0.5)
+        self.weight = normal(len(labels), width, std=width**-0.5)
         self.first = nn.Parameter(torch.full((len(labels), 1), (levels - 2) / 2))
         # softplus(0.541) = 1: thresholds one apart, around 0
         self.gaps = nn.Parameter(torch.full((len(labels), levels - 2), 0.5413))

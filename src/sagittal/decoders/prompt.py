@@ -18,6 +18,7 @@ from sagittal.decoders.prompts import PAINTED, Positions, Prompts, paint
 from sagittal.layers.attention import Attention
 from sagittal.layers.convolution import convolution
 from sagittal.layers.features import Features
+from sagittal.layers.initial import normal
 from sagittal.layers.mlp import Mlp
 
 AGREEMENT = 2 * PAINTED + 1
@@ -93,8 +94,8 @@ class PromptDecoder(nn.Module):
         self.hypotheses, self.finest = hypotheses, finest
         self.positions = Positions(axes, width)
         # outside, inside, low and high corner of a box, a word
-        self.kinds = nn.Parameter(torch.randn(5, width) * 0.1)
-        self.asked = nn.Parameter(torch.randn(hypotheses, width) * 0.5)
+        self.kinds = normal(5, width, std=0.1)
+        self.asked = normal(hypotheses, width, std=0.5)
         self.blocks = nn.ModuleList(TwoWay(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.paint = nn.ModuleList(convolution(PAINTED, w, (1,) * axes) for w in widths[finest:])

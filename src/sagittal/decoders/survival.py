@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sagittal.layers.attention import AttentionPool
+from sagittal.layers.initial import normal
 
 
 class RiskDecoder(nn.Module):
@@ -21,7 +22,7 @@ class RiskDecoder(nn.Module):
         super().__init__()
         self.pool = AttentionPool(width, len(events), heads)
         self.norm = nn.LayerNorm(width)
-        self.weight = nn.Parameter(torch.randn(len(events), width) * width**-0.5)
+        self.weight = normal(len(events), width, std=width**-0.5)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         return (self.norm(self.pool(tokens, mask)) * self.weight).sum(-1)
@@ -46,7 +47,7 @@ class HazardDecoder(nn.Module):
         self.register_buffer("edges", torch.tensor(edges, dtype=torch.float32))
         self.pool = AttentionPool(width, len(events), heads)
         self.norm = nn.LayerNorm(width)
-        self.weight = nn.Parameter(torch.randn(len(events), len(edges), width) * width**-0.5)
+        self.weight = normal(len(events), len(edges), width, std=width**-0.5)
         self.bias = nn.Parameter(torch.full((len(events), len(edges)), -2.0))
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:

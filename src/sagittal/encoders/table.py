@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sagittal.errors import BadInput
 from sagittal.layers.features import Features, masked_mean
+from sagittal.layers.initial import embedding, normal
 from sagittal.layers.mixer import MixerConfig, blocks
 from sagittal.layers.positions import waves
 
@@ -117,12 +118,10 @@ class TableEncoder(nn.Module):
     def __init__(self, config: TableConfig, width: int) -> None:
         super().__init__()
         count = max(len(config.concepts), 1)
-        self.concept, self.slope = nn.Embedding(count, width), nn.Embedding(count, width)
-        self.state = nn.Embedding(3, width)
+        self.concept, self.slope = (embedding(count, width, std=0.1) for _ in range(2))
+        self.state = embedding(3, width, std=0.02)
         self.time = nn.Linear(width, width)
-        self.no_time = nn.Parameter(torch.randn(width) * 0.02)
-        for table in (self.concept, self.slope, self.state):
-            nn.init.normal_(table.weight, std=0.02 if table is self.state else 0.1)
+        self.no_time = normal(width, std=0.02)
         self.blocks = blocks(config.mixer or MixerConfig(heads=config.heads), width, config.layers)
         self.norm = nn.LayerNorm(width)
 

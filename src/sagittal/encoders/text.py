@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from sagittal.layers.features import Features, Tokens, masked_mean
+from sagittal.layers.initial import embedding, normal
 from sagittal.layers.mixer import MixerConfig, blocks
 
 
@@ -34,9 +34,8 @@ class TextEncoder(nn.Module):
     def __init__(self, config: TextConfig, width: int) -> None:
         super().__init__()
         self.length = config.length
-        self.embed = nn.Embedding(config.vocabulary, width)
-        nn.init.normal_(self.embed.weight, std=0.02)
-        self.positions = nn.Parameter(torch.randn(config.length, width) * 0.02)
+        self.embed = embedding(config.vocabulary, width, std=0.02)
+        self.positions = normal(config.length, width, std=0.02)
         self.blocks = blocks(config.mixer or MixerConfig(heads=config.heads), width, config.layers)
         self.norm = nn.LayerNorm(width)
 

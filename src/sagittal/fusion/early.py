@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sagittal.fusion.modalities import Join, Modalities
 from sagittal.layers.attention import AttentionBlock
 from sagittal.layers.features import Features
+from sagittal.layers.initial import normal
 
 
 class EarlyFusion(nn.Module):
@@ -22,7 +23,7 @@ class EarlyFusion(nn.Module):
     def __init__(self, width: int, heads: int, modalities: Sequence[str], layers: int = 2) -> None:
         super().__init__()
         self.join = Join(width, modalities)
-        self.gather = nn.Parameter(torch.randn(width) * 0.02)
+        self.gather = normal(width, std=0.02)
         self.blocks = nn.ModuleList(AttentionBlock(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sagittal.layers.features import Features
+from sagittal.layers.initial import normal
 
 Modalities = Mapping[str, Features | None]
 """Name -> Features, or None (or no entry) where the modality is missing for every row.
@@ -71,9 +72,7 @@ class Join(nn.Module):
 
     def __init__(self, width: int, modalities: Collection[str]) -> None:
         super().__init__()
-        self.kinds = nn.ParameterDict(
-            {name: nn.Parameter(torch.randn(width) * 0.02) for name in sorted(modalities)}
-        )
+        self.kinds = nn.ParameterDict({name: normal(width, std=0.02) for name in sorted(modalities)})
 
     def forward(self, modalities: Modalities) -> tuple[Tensor, Tensor | None] | None:
         found = present(modalities, self.kinds.keys())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sagittal.fusion.modalities import Join, Modalities
 from sagittal.layers.attention import Attention
 from sagittal.layers.features import Features
+from sagittal.layers.initial import normal
 from sagittal.layers.mlp import Mlp
 
 
@@ -42,7 +43,7 @@ class Resampler(nn.Module):
     ) -> None:
         super().__init__()
         self.join = Join(width, modalities)
-        self.latents = nn.Parameter(torch.randn(count, width) * 0.02)
+        self.latents = normal(count, width, std=0.02)
         self.blocks = nn.ModuleList(ResamplerBlock(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 

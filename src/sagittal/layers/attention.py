@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from sagittal.layers.block import Block
 from sagittal.layers.features import State
+from sagittal.layers.initial import normal
 from sagittal.layers.local import within
 from sagittal.layers.order import real_first, take
 
@@ -144,7 +145,7 @@ class AttentionPool(nn.Module):
 
     def __init__(self, width: int, queries: int, heads: int) -> None:
         super().__init__()
-        self.queries = nn.Parameter(torch.randn(queries, width) * width**-0.5)
+        self.queries = normal(queries, width, std=width**-0.5)
         self.norm = nn.LayerNorm(width)
         self.look = Attention(width, heads)
 

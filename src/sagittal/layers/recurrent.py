@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sagittal.layers.features import State
+from sagittal.layers.initial import normal
 from sagittal.layers.scan import exact, scan
 from sagittal.layers.short import ShortConvolution
 
@@ -30,7 +31,7 @@ class GatedRecurrence(nn.Module):
         self.enter, self.gate, self.leave = (nn.Linear(width, width) for _ in range(3))
         self.short = ShortConvolution(width, kernel)
         block = width // heads
-        self.gates = nn.Parameter(torch.randn(heads, block, 2 * block) * block**-0.5)  # take, then keep
+        self.gates = normal(heads, block, 2 * block, std=block**-0.5)  # take, then keep
         self.gates_bias = nn.Parameter(torch.zeros(heads, 2 * block))
         kept = torch.empty(width).uniform_(0.9, 0.999)  # a where the gate is open, as published
         self.decay = nn.Parameter(torch.log(torch.expm1(-torch.log(kept) / SHARPNESS)))

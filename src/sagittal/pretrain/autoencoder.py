@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sagittal.encoders.vit import VitEncoder
 from sagittal.layers.convolution import cut
+from sagittal.layers.initial import normal
 from sagittal.layers.mixer import MixerConfig, blocks
 from sagittal.layers.positions import sincos
 
@@ -49,7 +50,7 @@ class Autoencoder(nn.Module):
             raise ValueError(f"share must be between 0 and 1, got {config.share}")
         self.encoder, self.config = encoder, config
         self.enter = nn.Linear(width, config.width)
-        self.hidden = nn.Parameter(torch.randn(config.width) * 0.02)
+        self.hidden = normal(config.width, std=0.02)
         mixer = MixerConfig(heads=config.heads)
         self.blocks = blocks(mixer, config.width, config.layers, config.ratio)
         self.norm = nn.LayerNorm(config.width)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sagittal.layers.features import Features
+from sagittal.layers.initial import normal
 from sagittal.pretrain.masked import Masking, block_mask, hide
 
 
@@ -50,7 +51,7 @@ class Prototypes(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.bottleneck)
         )
-        self.directions = nn.Parameter(torch.randn(config.prototypes, config.bottleneck))
+        self.directions = normal(config.prototypes, config.bottleneck, std=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         near = functional.normalize(self.mlp(x), dim=-1)
