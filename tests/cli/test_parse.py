@@ -14,7 +14,7 @@ def test_a_report_is_one_document(sagittal: Any, tmp_path: Path) -> None:
     report.write_text("FINDINGS: 8 mm nodule in the right upper lobe. No effusion. Bones intact.", "utf-8")
     ran = sagittal("parse", report, "--json", "--labels", "chexpert14")
     assert (ran.code, ran.err) == (0, "")
-    remarks = {"limitations", "recommendations", "priors"}
+    remarks = {"language", "limitations", "recommendations", "priors"}
     assert set(ran.json) == {"row", "findings", "labels", "unparsed"} | remarks
     first = ran.json["findings"][0]
     assert first["observation"]["key"] == "nodule" and first["laterality"] == "right"

@@ -46,7 +46,7 @@ def parse(
 ) -> None:
     """Report text into findings.
 
-    One JSON object a report, in order: row, findings, labels, unparsed spans, limitations,
+    One JSON object a report, in order: row, language, findings, labels, unparsed spans, limitations,
     recommendations and priors. Spans are places in the
     text as it came in; where markup or unseen characters were taken off, "text" is what they refer to.
     """
@@ -81,6 +81,7 @@ def line(
     parsed = parse_document(report.text, language)
     said = {
         "row": row,
+        "language": parsed.language,
         "findings": to_json(parsed.findings),
         "labels": text_labels(report.text, label_set, parsed) if label_set else {},
         "unparsed": to_json(parsed.unparsed),

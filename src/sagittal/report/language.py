@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -131,26 +131,94 @@ def language(code: str = DEFAULT) -> Language:
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SAMPLE = 4000
+_FIRST, _SURE, _CLOSE = 240, 6.0, 0.5
+"""Characters looked at first, by how much one language then has to lead to be told already, and by how
+little it leads where the words are looked at once more."""
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All texts in a table of a language's file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+
+
+def _telling(code: str) -> set[str]:
+    """Words, in lower case, that a text in that language may have: common ones and its vocabulary."""
+    file = document(code)
+    said = [file["text"]["common"], file["patient"]["months"], file["sections"], file["segment"]["breaks"]]
+    said += [file["grammar"]["severity"], file["grammar"]["adjectives"], file["grammar"]["sides"]]
+    for table in ("observations", "sites", *("limitations", "recommendations")):
+        said += [[row.get(key) for key in _NAMED] for row in file[table].values()]
+    words = {word.lower() for text in _strings(said) for word in _WORD.findall(text)}
+    # Who types without accents writes the same words; "à" is no "a".
+    return words | {bare for word in words if len(bare := plain(word)) > 2}
+
+
+_NAMED = ("term", "plural", "synonyms")
 
 
 @cache
-def _speakers() -> dict[str, tuple[str, ...]]:
-    """Common word -> the languages that it is common in."""
-    found: dict[str, tuple[str, ...]] = {}
+def _speakers() -> tuple[dict[str, str], dict[str, str]]:
+    """Each word, and each letter with an accent -> the languages that have it, as in "de es"."""
+    words: dict[str, str] = {}
+    letters: dict[str, str] = {}
     for code in languages():
-        for word in frozenset(map(plain, document(code)["text"]["common"])):
-            found[word] = (*found.get(word, ()), code)
-    return found
+        telling = _telling(code)
+        for table, found in (words, telling), (letters, {c for word in telling for c in word if c > "\x7f"}):
+            for each in found:
+                table[each] = f"{table[each]} {code}" if each in table else code
+    return words, letters
 
 
 def detect(text: str) -> str:
-    """The likeliest language of a text by its common words; English where nothing speaks for another."""
-    speakers, sample = _speakers(), text[:_SAMPLE]
-    words = _WORD.findall(sample.lower()) if sample.isascii() else map(plain, _WORD.findall(sample))
-    counts = Counter(code for word in words if word in speakers for code in speakers[word])
-    best, most = DEFAULT, 0
-    for code in languages():
-        # One word is no language: "bilateral" and "normal" are everywhere.
-        if counts[code] > most and (code == DEFAULT or counts[code] > 1):
-            best, most = code, counts[code]
-    return best
+    """The likeliest language of a text by its words and letters; English where nothing speaks for another.
+
+    A word of several languages speaks for each a little. Of equals English is taken, if it is among them.
+    """
+    sample = text[:_FIRST]
+    spoken, lead = _best(scores := _scored(sample))
+    if lead < _SURE and len(text) > _FIRST:
+        sample = text[:_SAMPLE]
+        spoken, lead = _best(scores := _scored(sample))
+    if lead < _CLOSE:
+        # Too near: a word counts in any of its forms ("Dystelektasen").
+        words = frozenset(word for word in _WORD.findall(sample) if len(word) > 4)
+        for code in languages():
+            norm, known = language(code).norm, _stems(code)
+            scores[code] += sum(norm(word) in known for word in words)
+        spoken, _ = _best(scores)
+    return spoken
+
+
+@cache
+def _stems(code: str) -> frozenset[str]:
+    return frozenset(map(language(code).norm, _telling(code)))
+
+
+def _best(scores: Mapping[str, float]) -> tuple[str, float]:
+    """The language with the highest score, and by how much; of equals the first, English."""
+    # A third and two thirds are to equal one.
+    ranked = sorted(((round(score, 6), code) for code, score in scores.items()), key=lambda each: -each[0])
+    return ranked[0][1], ranked[0][0] - ranked[1][0]
+
+
+def _scored(sample: str) -> dict[str, float]:
+    """What the words and letters say for each language, English first."""
+    words, letters = _speakers()
+    scores = dict.fromkeys(languages(), 0.0)
+    if sample.isascii():
+        found = list(map(words.get, _WORD.findall(sample.lower())))
+    else:
+        found = [words.get(w.lower()) or words.get(plain(w)) for w in _WORD.findall(sample)]
+        found += map(letters.get, frozenset(sample.lower()))
+    # Few sets of languages share words: each is counted before it is added, a share for each language.
+    for shared, times in Counter(filter(None, found)).items():
+        for code in (codes := shared.split()):
+            scores[code] += times / len(codes)
+    return scores

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sagittal.report.finding import Certainty, Finding, Laterality, Presence, Temporality
+from sagittal.report.language import detect
 from sagittal.report.names import DEFAULT, languages
 from sagittal.report.parse import parse
 from sagittal.report.render import sentence
@@ -98,3 +99,46 @@ def test_sections(code: str) -> None:
         ("pleural_effusion", Presence.PRESENT, Temporality.CURRENT),
         ("pulmonary_embolism", Presence.ABSENT, Temporality.CURRENT),
     ]
+
+
+ALONE = [
+    ("de", "Pneumothorax konnte ausgeschlossen werden. Keine Luxation."),
+    ("de", "Kein Anhalt für Emphysem."),
+    ("de", "Vorbekannter Perikarderguss, zunehmend."),
+    ("fr", "Pas d'atélectasie."),
+    ("fr", "Pneumothorax droit exclu."),
+    ("es", "Fractura descartada."),
+    ("it", "Pneumotorace assente."),
+    ("tr", "Kalp büyümesi yok."),
+    ("tr", "Perikardiyal efüzyon saptanmadı."),
+    ("en", "No pneumothorax."),
+    ("en", "Emphysema."),
+]
+
+
+def test_the_language_of_one_sentence_is_told() -> None:
+    """Each sentence of these files alone; and what is denied is never read as present."""
+    for code, case in CASES.items():
+        lines = [line.split(" | ") for line in case["sentences"].splitlines()]
+        told = [detect(text) == code for text, _ in lines]
+        assert sum(told) >= 0.97 * len(told), code
+        for text, wanted in lines:
+            there = {f.observation.key for f in parse(text) if f.presence is Presence.PRESENT}
+            words = (each.split() for each in wanted.split(", "))
+            denied = {key for key, word, *_ in words if word == "absent"}
+            assert detect(text) == code or not (there & denied), text
+    assert [(detect(text), text) for _, text in ALONE] == ALONE
+
+
+@pytest.mark.parametrize("code", languages())
+def test_denied_findings_stay_denied_where_the_language_is_told(code: str) -> None:
+    """Every observation of the vocabulary, denied in a sentence of a few words."""
+    denied = [sentence(Finding(concept(o.key), presence=Presence.ABSENT), code) for o in observations()]
+    told = [detect(text) == code for text in denied]
+    assert sum(told) >= 0.97 * len(told)
+    assert [text for text in denied if any(f.presence is Presence.PRESENT for f in parse(text))] == []
+
+
+@pytest.mark.parametrize("text", ["", "XXXX", "12 mm", "ABC.", "Pneumothorax", "日本語"])
+def test_where_nothing_tells_the_language_it_is_english(text: str) -> None:
+    assert detect(text) == DEFAULT
