@@ -31,8 +31,9 @@ def test_remarks_and_priors_are_of_the_line(sagittal: Any, tmp_path: Path) -> No
     said = sagittal("parse", report, "--json").json
     assert said["priors"] == [{"span": [12, 25], "day": "2024-03-12"}]
     assert [r["key"] for r in said["limitations"]] == ["motion"]
-    first, second = said["recommendations"]
+    first, ahead, second = said["recommendations"]
     assert (first["key"], first["denied"], first["interval"]) == ("follow_up", True, None)
+    assert (ahead["key"], ahead["interval"]) == ("ct", {"low": 6, "high": 12, "unit": "mo"})
     assert (second["key"], second["denied"]) == ("mr", False)
     assert second["interval"] == {"low": 2, "high": 2, "unit": "wk"}
 
@@ -48,6 +49,15 @@ def test_a_table_is_one_line_a_row_in_order(sagittal: Any, tmp_path: Path) -> No
     assert [len(line["findings"]) for line in lines] == [1, 0, 1]
     assert lines[2]["findings"][0]["presence"] == "absent" and lines[0]["labels"] == {}
     assert list(tmp_path.glob(".partial*")) == []
+
+
+def test_an_empty_row_has_no_labels(sagittal: Any, tmp_path: Path) -> None:
+    table = tmp_path / "reports.csv"
+    table.write_text('id,text\n1,\n2," - "\n3,No consolidation.\n4,Kein Pneumothorax.\n', "utf-8")
+    lines = sagittal("parse", table, "--column", "text", "--labels", "chexpert14", "--json").json
+    labels = [line["labels"] and line["labels"]["No Finding"] for line in lines]
+    assert labels == [None, None, 1, 1]
+    assert [line["language"] for line in lines] == ["en", "en", "en", "de"]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,14 @@ def brief(finding: Finding) -> tuple[str, str]:
         ("Evidence of prior granulomatous disease.", "+granuloma"),
         ("Slightly tortuous calcified aorta.", "+tortuous_aorta +arterial_wall_calcification"),
         ("A healed fracture should not be mistaken for a nodule.", "+healed_fracture -nodule"),
+        ("Not excluded: pulmonary embolism.", "?pulmonary_embolism"),
+        ("A feeding tube should be inserted.", "?feeding_tube"),
+        ("Consolidation questionable.", "?consolidation"),
+        ("No effusion on the left but a small one on the right.", "-pleural_effusion +pleural_effusion"),
+        ("No effusion but one should be careful.", "-pleural_effusion"),
+        ("BI-RADS 2. LI-RADS 3, PI-RADS 5; Lung-RADS 4A.", ""),
+        ("CT-PE protocol. Acute PE.", "+pulmonary_embolism"),
+        ("XXXX effusion.", "+pleural_effusion"),
         ("Opacities thought to be compatible with infiltration were not observed.", "-opacity -opacity"),
     ],
 )
@@ -312,6 +320,28 @@ def test_label_sets() -> None:
     assert text_labels("The thyroid gland is normal. Nodule in the lung.", "ctrate18")["Lung nodule"] == 1
     assert text_labels("Millimetric lymph nodes are observed.", "ctrate18")["Lymphadenopathy"] == 1
     assert text_labels("No enlarged lymph nodes were observed.", "ctrate18")["Lymphadenopathy"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", 0),
+        ("Thank you for the referral.", 0),
+        ("Left parietal meningioma. No midline shift.", 0),
+        ("Possible consolidation.", 0),
+        ("Pneumothorax cannot be excluded.", 0),
+        ("Indication: pneumonia?", 0),
+        ("Small effusion.", 0),
+        ("No effusion. Pneumonia not excluded.", 0),
+        ("No effusion. Possible endotracheal tube.", 1),
+        ("No consolidation. Central line in place.", 1),
+        ("No effusion. History of pneumonia.", 1),
+        ("No acute cardiopulmonary abnormality.", 1),
+        ("No acute intracranial abnormality.", 0),
+    ],
+)
+def test_no_finding_is_said_and_not_only_left_out(text: str, wanted: int) -> None:
+    assert text_labels(text, "chexpert14")["No Finding"] == wanted
 
 
 def test_real_chest_ct_reports_agree_with_their_labels(shared_data: Path) -> None:

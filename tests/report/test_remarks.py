@@ -56,6 +56,39 @@ def test_a_recommendation_needs_a_word_that_asks_for_it() -> None:
     assert _read("Chest CT, 2 March. Follow-up is advised.") == [("follow_up", "Follow-up")]
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("en", "Ultrasound in 2 weeks.", {"ultrasound": (2, 2, "wk")}),
+        ("en", "Repeat chest CT in three to six months.", {"ct": (3, 6, "mo")}),
+        ("en", "12-month follow-up MRI.", {"follow_up": (12, 12, "mo"), "mr": (12, 12, "mo")}),
+        ("en", "Annual mammography.", {"mammography": (1, 1, "a")}),
+        ("de", "MRT-Kontrolle nach 6 Monaten.", {"mr": (6, 6, "mo"), "follow_up": (6, 6, "mo")}),
+        ("fr", "Échographie dans 3 mois.", {"ultrasound": (3, 3, "mo")}),
+        ("es", "Radiografía de tórax en 4-6 semanas.", {"radiograph": (4, 6, "wk")}),
+        ("it", "Ecografia tra 3 mesi.", {"ultrasound": (3, 3, "mo")}),
+        ("tr", "6 ay sonra MR.", {"mr": (6, 6, "mo")}),
+        # What was, how long it has been so, and how an examination was done asks for nothing.
+        ("en", "CT of the abdomen 6 weeks ago.", {}),
+        ("en", "Nodule stable on CT for 6 months.", {}),
+        ("en", "MRI in 2 months showed regression.", {}),
+        ("en", "TECHNIQUE: Annual low-dose CT.", {}),
+        ("en", "No change in 3 months on CT.", {}),
+        ("de", "CT vor 3 Monaten.", {}),
+        ("de", "In 3 Monaten zeigte die CT eine Zunahme.", {}),
+        ("fr", "Scanner réalisé il y a 3 mois.", {}),
+        ("es", "TC hace 3 meses.", {}),
+        ("it", "TC eseguita 3 mesi fa.", {}),
+        ("tr", "3 ay önce BT.", {}),
+    ],
+)
+def test_an_examination_with_an_interval_ahead_is_asked_for(
+    code: str, text: str, expected: dict[str, tuple[int, int, str]]
+) -> None:
+    found = {r.remark.key: r.interval for r in read_remarks(text, code) if r.remark.kind == "recommendation"}
+    assert found == {key: Interval(*interval) for key, interval in expected.items()}
+
+
 def test_the_longer_phrase_counts() -> None:
     text = "Short-interval follow-up is recommended."
     assert _read(text) == [("short_follow_up", "Short-interval follow-up")]

@@ -21,7 +21,7 @@ from sagittal.report.batch import each, workers_for
 from sagittal.report.codec import to_json
 from sagittal.report.labels import LABEL_SETS, LabelSet, text_labels
 from sagittal.report.language import language as language_of
-from sagittal.report.parse import parse_document
+from sagittal.report.parse import Parsed, parse_document
 from sagittal.report.remarks import Remarked
 from sagittal.report.text import MAX_REPORT, Plain, encoding_of, from_text, read
 
@@ -46,8 +46,8 @@ def parse(
 ) -> None:
     """Report text into findings.
 
-    One JSON object a report, in order: row, language, findings, labels, unparsed spans, limitations,
-    recommendations and priors. Spans are places in the
+    One JSON object a report, in order: row, language, findings, labels (null where a report is empty),
+    unparsed spans, limitations, recommendations and priors. Spans are places in the
     text as it came in; where markup or unseen characters were taken off, "text" is what they refer to.
     """
     if labels is not None and labels not in LABEL_SETS:
@@ -83,13 +83,20 @@ def line(
         "row": row,
         "language": parsed.language,
         "findings": to_json(parsed.findings),
-        "labels": text_labels(report.text, label_set, parsed) if label_set else {},
+        "labels": _labels(report.text, label_set, parsed),
         "unparsed": to_json(parsed.unparsed),
         "limitations": [_remark(each) for each in parsed.remarks if each.remark.kind == "limitation"],
         "recommendations": [_remark(each) for each in parsed.remarks if each.remark.kind == "recommendation"],
         "priors": [{"span": [p.start, p.end], "day": p.day and p.day.isoformat()} for p in parsed.priors],
     }
     return said | {"text": report.text} if report.stripped else said
+
+
+def _labels(text: str, label_set: LabelSet | None, parsed: Parsed) -> dict[str, int] | None:
+    """The columns asked for; None of a report without a word, which is neither normal nor not."""
+    if label_set is None:
+        return {}
+    return text_labels(text, label_set, parsed) if any(map(str.isalnum, text)) else None
 
 
 def _remark(said: Remarked) -> dict[str, Any]:

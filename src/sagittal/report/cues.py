@@ -70,6 +70,7 @@ class Cues:
     not_assessed_colon: re.Pattern[str]
     certainty_after: re.Pattern[str]
     always_after: re.Pattern[str]
+    anaphora: re.Pattern[str]
     family: re.Pattern[str]
     historical: re.Pattern[str]
     done: re.Pattern[str]
@@ -158,7 +159,15 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
         },
         **{
             name: write.whole(cues.get(name, ()))
-            for name in ("cause", "negation_near", "negation_pseudo", "done", "formerly", "placed")
+            for name in (
+                "cause",
+                "negation_near",
+                "negation_pseudo",
+                "done",
+                "formerly",
+                "placed",
+                "anaphora",
+            )
         },
         with_=write.whole(cues["with"]),
         coordinated=re.compile(rf"^\s*(?:,\s*)?{write.any(cues['coordinated'])}(?!\w)", ignored),

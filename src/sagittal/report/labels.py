@@ -14,11 +14,11 @@ from sagittal.report.lexicon import Hit, find_sites, tokens
 from sagittal.report.parse import SILENT, Parsed, parse_document
 from sagittal.report.scope import assertion
 from sagittal.report.segment import clauses, sentences
-from sagittal.report.vocabulary import observation, observations, within
+from sagittal.report.vocabulary import observation, observations, regions, within
 
 LabelSet = Literal["chexpert14", "ctrate18"]
 LABEL_SETS: tuple[LabelSet, ...] = ("chexpert14", "ctrate18")
-NO_FINDING = "No Finding"
+NO_FINDING, _DEVICES = "No Finding", "Support Devices"
 _ELSEWHERE = ("abdomen", "pelvis", "head", "neck", "breast")
 _NOT_LUNG = (
     "mediastinum",
@@ -47,18 +47,27 @@ def names(label_set: LabelSet) -> tuple[str, ...]:
 def labels(findings: Iterable[Finding], label_set: LabelSet) -> dict[str, int]:
     """1 where a current finding of the chest is present, else 0; every column of the set is there.
 
-    Possible and unlikely findings count as 0: neither set has a column for uncertainty.
+    Possible and unlikely findings count as 0: neither set has a column for uncertainty. "No Finding" is 1
+    where something is said of the chest and, devices apart, no column's finding is present or uncertain
+    (as the CheXpert labeller has it, Irvin et al., AAAI 2019, which calls an empty text normal too).
     """
     attribute = "ct_rate" if label_set == "ctrate18" else "chexpert"
     columns = dict.fromkeys(names(label_set), 0)
+    said = disputed = False
     for finding in findings:
-        name = getattr(observation(finding.observation.key), attribute)
-        current = finding.presence is Presence.PRESENT and finding.temporality is Temporality.CURRENT
-        if name and current and (name in _ANYWHERE or not _elsewhere(finding)):
+        key, presence = finding.observation.key, finding.presence
+        name = getattr(observation(key), attribute)
+        here = not _elsewhere(finding)
+        if finding.temporality is not Temporality.CURRENT:
+            continue
+        counts = bool(name) and (name in _ANYWHERE or here)
+        if counts and presence is Presence.PRESENT:
             columns[name] = 1
+        disputed |= counts and presence is Presence.UNCERTAIN and name != _DEVICES
+        said |= presence in (Presence.PRESENT, Presence.ABSENT) and here and "chest" in regions(key)
     if NO_FINDING in columns:
-        found = any(v for name, v in columns.items() if name != "Support Devices")
-        columns[NO_FINDING] = int(not found)
+        found = disputed or any(value for name, value in columns.items() if name != _DEVICES)
+        columns[NO_FINDING] = int(said and not found)
     return columns
 
 
@@ -92,7 +101,17 @@ def text_labels(text: str, label_set: LabelSet, parsed: Parsed | None = None) ->
     columns = labels(kept, label_set)
     if label_set == "ctrate18" and not columns["Lymphadenopathy"]:
         columns["Lymphadenopathy"] = int(_describes_node(text))
+    if label_set == "chexpert14" and not parsed.findings and _NORMAL.search(text):
+        columns[NO_FINDING] = 1
     return columns
+
+
+_NORMAL = re.compile(
+    r"\b(?:normal chest|chest is normal|no (?:active|acute) (?:(?:cardio)?pulmonary |cardiothoracic |chest )?"
+    r"(?:disease|abnormalit(?:y|ies)|findings?|process))\b",
+    re.IGNORECASE,
+)
+"""What says it of the whole chest and names no finding."""
 
 
 class _Nearby:

@@ -131,7 +131,7 @@ def language(code: str = DEFAULT) -> Language:
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SAMPLE = 4000
-_FIRST, _SURE, _CLOSE = 240, 6.0, 0.5
+_FIRST, _SURE, _CLOSE = 160, 5.0, 0.5
 """Characters looked at first, by how much one language then has to lead to be told already, and by how
 little it leads where the words are looked at once more."""
 

@@ -141,9 +141,21 @@ def _phrase(text: str, words: Sequence[tuple[str, int, int]], i: int, table: _Ta
         if all(gap == " " or _GAP.fullmatch(gap) for gap in gaps):
             written = text[words[i][1] : words[i + n - 1][2]]
             for phrase in meant:
-                if phrase.exact is None or written.startswith(phrase.exact):
+                if phrase.exact is None or _as_written(text, words[i][1], written, phrase.exact):
                     return phrase
     return None
+
+
+_COMPOUND = re.compile(r"(?<!\w)(?!(?:Non|Post|Pre|Anti)-)[A-Z]\w{0,5}-$")
+
+
+def _as_written(text: str, start: int, written: str, exact: str) -> bool:
+    """Whether these are the letters of an abbreviation, with an ending at most, and it is no part of
+    another ("RADS", "BI-RADS", "CT-PE")."""
+    ending = written[len(exact) :]
+    if not written.startswith(exact) or ending.isupper():
+        return False
+    return text[start - 1 : start] != "-" or _COMPOUND.search(text, max(0, start - 8), start) is None
 
 
 def _find(text: str, words: Sequence[tuple[str, int, int]], table: _Table, weak: frozenset[str]) -> list[Hit]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Literal
 
 from sagittal.report.cues import one_of
@@ -116,12 +116,22 @@ def _literal(phrase: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Reader:
-    """How a language makes its remarks; ``joins`` stands between things that share no interval."""
+    """How a language makes its remarks.
+
+    Args:
+        ahead: an interval to come ("in 3 months"); ``yearly``: every year; either asks for what is named
+            beside it, where no word of ``past`` says that it was.
+        joins: stands between things that share no interval.
+    """
 
     limitations: tuple[tuple[Remark, re.Pattern[str]], ...]
     recommendations: tuple[tuple[Remark, re.Pattern[str]], ...]
     asks: re.Pattern[str]
     declines: re.Pattern[str]
+    ahead: re.Pattern[str]
+    yearly: re.Pattern[str]
+    past: re.Pattern[str]
+    spelled: re.Pattern[str]
     interval: re.Pattern[str]
     numbers: dict[str, int]
     units: dict[str, re.Pattern[str]]
@@ -135,22 +145,32 @@ def _words(remark: Remark, language: Language) -> re.Pattern[str]:
     return compiled(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)")
 
 
+def _long(unit: str) -> bool:
+    """Whether it is no mere abbreviation ("mo"), which other words hold too."""
+    return len(re.sub(r"\W", "", unit)) > 3
+
+
 @cache
 def _reader(language: Language) -> _Reader:
     table = language.file["recommending"]
     words = language.file["sizes"]["numbers"]
     number = rf"\d{{1,3}}|{'|'.join(words)}"
     units = "|".join(one_of(names) for names in table["units"].values())
+    interval = (
+        rf"(?<![\w.,/])(?P<low>{number})(?:\s*(?:-|–|{one_of(table['to'])})\s*(?P<high>{number}))?"
+        rf"[\s-]*(?P<unit>{units})(?!\w)"
+    )
+    bare = re.sub(r"\?P<\w+>", "?:", interval)
     return _Reader(
         tuple((remark, _words(remark, language)) for remark in remarks("limitation")),
         tuple((remark, _words(remark, language)) for remark in remarks("recommendation")),
         compiled(rf"(?<!\w)(?:{one_of(table['asks'])})(?!\w)"),
         compiled(rf"(?<!\w)(?:{one_of(table['declines'])})(?!\w)"),
-        re.compile(
-            rf"(?<![\w.,/])(?P<low>{number})(?:\s*(?:-|–|{one_of(table['to'])})\s*(?P<high>{number}))?"
-            rf"[\s-]*(?P<unit>{units})(?!\w)",
-            re.IGNORECASE,
-        ),
+        compiled(rf"(?<!\w)(?:{one_of(table['ahead']).replace('@interval', bare)})(?!\w)"),
+        compiled(rf"(?<!\w)(?:{one_of(table['yearly'])})(?!\w)"),
+        compiled(rf"(?<!\w)(?:{one_of(table['past'])})(?!\w)"),
+        compiled(one_of([*filter(_long, chain(*table["units"].values())), *table["yearly"]])),
+        re.compile(interval, re.IGNORECASE),
         {word: n for n, word in enumerate(words, 1)},
         {unit: re.compile(one_of(names), re.IGNORECASE) for unit, names in table["units"].items()},
         re.compile(rf",|\b(?:{one_of(language.file['cues']['attach']['and'][:1])})\b", re.IGNORECASE),
@@ -181,6 +201,7 @@ def _in_sentence(text: str, section: str, language: Language) -> tuple[Remarked,
     declined = may_match(reader.declines, lowered) and reader.declines.search(text) is not None
     asked = declined or section == _SECTION
     asked = asked or (may_match(reader.asks, lowered) and reader.asks.search(text) is not None)
+    asked = asked or _ahead(text, lowered, section, reader, language)
     hits = [
         Remarked(remark, *match.span())
         for remark, pattern in (*reader.limitations, *(reader.recommendations if asked else ()))
@@ -194,6 +215,8 @@ def _in_sentence(text: str, section: str, language: Language) -> tuple[Remarked,
     hits = sorted({hit.remark: hit for hit in reversed(hits)}.values(), key=lambda hit: (hit.start, hit.end))
     said = said_of(text, [(hit.start, hit.end) for hit in hits], section, language)
     when = _intervals(text, hits, reader)
+    if not any(when) and reader.yearly.search(text):
+        when = [Interval(1, 1, "a") if hit.remark.kind == "recommendation" else None for hit in hits]
     return tuple(
         replace(
             hit,
@@ -202,6 +225,22 @@ def _in_sentence(text: str, section: str, language: Language) -> tuple[Remarked,
         )
         for hit, each, interval in zip(hits, said, when, strict=True)
     )
+
+
+_DIGIT = re.compile(r"\d")
+_SILENT = ("technique", "comparison", "indication")
+
+
+def _ahead(text: str, lowered: str, section: str, reader: _Reader, language: Language) -> bool:
+    """Whether it speaks of a time to come: "CT in 3 months", not "CT 3 months ago showed …"."""
+    if section in _SILENT:
+        return False
+    # A figure, or a unit spelled out: few sentences have one.
+    if not (_DIGIT.search(text) or may_match(reader.spelled, lowered)):
+        return False
+    if not (reader.ahead.search(text) or reader.yearly.search(text)):
+        return False
+    return reader.past.search(text) is None and language.cues.change.pattern.search(text) is None
 
 
 def _inside(hit: Remarked, other: Remarked) -> bool:

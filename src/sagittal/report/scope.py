@@ -128,6 +128,16 @@ def _speaks_back(clause: Clause, word: Certainty | None, match: re.Match[str]) -
     return start if lead and (closing or not follows) else None
 
 
+_STOPPED = re.compile(r"\s*(?:$|[,.;)])")
+
+
+def _closes(clause: Clause, hit: Hit, match: re.Match[str]) -> bool:
+    """Whether a certainty word stands last, and of ``hit`` alone ("épanchement gauche probable")."""
+    gap = clause.text[hit.end : match.start()]
+    alone = not any(hit.end <= other.start for other in clause.hits)
+    return alone and "," not in gap and _STOPPED.match(clause.text, match.end(), clause.end) is not None
+
+
 def _certainties(clause: Clause, hit: Hit) -> Iterator[tuple[int, int, Certainty | None, bool]]:
     """(distance, place, word, after) of each certainty word that reaches ``hit``."""
     cues = clause.language.cues
@@ -144,6 +154,8 @@ def _certainties(clause: Clause, hit: Hit) -> Iterator[tuple[int, int, Certainty
                     yield 0, match.start(), word, False
         for match in clause.trailing(pattern, hit.end):
             verb = _speaks_back(clause, word, match)
+            if verb is None and _closes(clause, hit, match):
+                verb = match.start()
             if verb is not None and not cues.finite.search(clause.text[hit.end : max(hit.end, verb)]):
                 yield match.start() - hit.end, match.start(), word, True
 

@@ -197,6 +197,11 @@ def heard(text: str, section: str, language: Language) -> Heard:
         named = tokens(words.text, piece.start, piece.end, language)
         places = find_sites(words.text, named, language)
         hits = find_observations(words.text, named, language, places)
+        if not hits and found and found[-1][1]:
+            # "No effusion on the right but a large one on the left."
+            again = language.cues.anaphora.search(words.text, piece.start, piece.end)
+            last = replace(found[-1][1][-1], pattern=True)
+            hits = [replace(last, start=again.start(), end=again.end())] if again else []
         found.append((piece, tuple(hits), tuple(places)))
     every = [hit for _, hits, _ in found for hit in hits]
     return Heard(
