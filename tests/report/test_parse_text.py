@@ -169,6 +169,54 @@ def test_sizes_grades_numbers_changes_and_dates() -> None:
     assert small.severity is None, "small says how big a nodule is, not how severe"
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "kind", "prior", "since"),
+    [
+        ("en", "Nodule in the left apex, 9 mm, formerly 6 mm.", "larger", 6, None),
+        ("en", "The mass measures 4.1 cm, was 4.8 cm on 2021-03-02.", "smaller", 4.8, "2021-03-02"),
+        ("en", "Nodule of 7 mm compared to 7 mm on 2022-11-30.", "stable", 7, "2022-11-30"),
+        ("en", "The nodule measures 9 mm, 5 mm previously.", "larger", 5, None),
+        ("en", "Nodule grown from 5 to 9 mm.", "larger", 5, None),
+        ("de", "Rundherd, 9 mm, vormals 5 mm.", "larger", 5, None),
+        ("fr", "Nodule mesurant 5 mm, mesurant 9 mm précédemment.", "smaller", 9, None),
+        ("es", "Nódulo de 9 mm, anteriormente 5 mm.", "larger", 5, None),
+        ("it", "Nodulo di 9 mm, in precedenza 5 mm.", "larger", 5, None),
+    ],
+)
+def test_a_size_and_an_earlier_one_say_the_change(
+    code: str, text: str, kind: str, prior: float, since: str | None
+) -> None:
+    (found,) = parse(text, code)
+    assert len(found.measurements) == 1 and found.change is not None
+    assert found.change.prior is not None and found.change.prior.values == (prior,)
+    assert (found.change.kind.value, found.change.since and str(found.change.since)) == (kind, since)
+
+
+def test_a_range_is_two_sizes() -> None:
+    for text in ("Nodules of 2-4 mm in both lungs.", "Nodules of 2 to 4 mm.", "Several nodules, 2–4 mm."):
+        assert [m.values for m in parse(text)[0].measurements] == [(2.0,), (4.0,)]
+    (one,) = parse("Nodule of 2 x 4 mm (series 3-4).")
+    assert [m.values for m in one.measurements] == [(2.0, 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Acute right PCA territory infarct.", ["acute_infarct right"]),
+        ("Right ACA stroke.", ["acute_infarct right"]),
+        ("Old left MCA infarct.", ["chronic_infarct left"]),
+        ("Acute haemorrhage, no infarct.", ["intracranial_haemorrhage None"]),
+        ("The right lung shows a nodule in the upper lobe.", ["nodule right"]),
+        ("The right lung shows a nodule, and a mass in the left upper lobe.", ["nodule right", "mass left"]),
+        ("Growing mass in the right lung.", ["mass right"]),
+    ],
+)
+def test_words_in_another_order(text: str, wanted: list[str]) -> None:
+    found = [f for f in parse(text, "en") if f.presence.value == "present"]
+    sides = [f"{f.observation.key} {f.laterality and f.laterality.value}" for f in found]
+    assert sides == wanted
+
+
 def test_certainty_scale() -> None:
     said = {
         "Findings consistent with pneumonia.": Certainty.CONSISTENT_WITH,
@@ -286,6 +334,9 @@ def test_time() -> None:
     assert [f.temporality.value for f in parse("Prior rib fracture.")] == ["historical"]
     assert [f.temporality.value for f in parse("The prior effusion is smaller.")] == ["current"]
     assert parse("History of tuberculosis.")[0].temporality is Temporality.HISTORICAL
+    assert [f.temporality.value for f in parse("She had a DVT in 2017.")] == ["historical"]
+    assert [f.temporality.value for f in parse("Nodule, stable since CT in 2017.")] == ["current"]
+    assert [f.temporality.value for f in parse("Glioma in her father.")] == ["family"]
     assert parse("Family history of glioma.")[0].temporality is Temporality.FAMILY
 
 

@@ -52,3 +52,12 @@ def test_every_language_names_its_priors(code: str) -> None:
     text = SENTENCES[code]
     ((words, day),) = _named(text, code)
     assert day == MARCH and words in text
+
+
+def test_another_date_of_the_report_settles_the_order() -> None:
+    """Day and month of the one can be told from the other; where two differ nothing is."""
+    text = "EXAM DATE: 11/25/2023\nCOMPARISON: 05/04/2023.\nFINDINGS: Nodule."
+    assert _named(text) == [("05/04/2023", date(2023, 5, 4))]
+    assert _named(text.replace("11/25", "25/11")) == [("05/04/2023", date(2023, 4, 5))]
+    assert _named(text.replace("11/25", "11/10")) == [("05/04/2023", None)]
+    assert _named(text + " Compared with 25/11/2022.")[0] == ("05/04/2023", None)

@@ -233,14 +233,22 @@ def _share(clause: Clause, marks: list[Marks], leading: list[Place]) -> None:
             if (opens or named or cues.shows.search(gap)) and not mark.places:
                 # "Density in the left lung, consistent with a granuloma."
                 mark.places = list(leading)
-            elif opens and all(_may_lie(place, leading[0].side) for place in mark.places):
-                # "In the left lung, a nodule in the upper lobe."
+            elif (opens or (cues.shows.search(gap) and _parts(mark.places, leading[-1]))) and all(
+                _may_lie(place, leading[0].side) for place in mark.places
+            ):
+                # "In the left lung, a nodule in the upper lobe"; "the left lung shows a nodule in …".
                 mark.places = [*leading, *mark.places]
     for i in range(len(marks) - 2, -1, -1):
         here, there = clause.hits[i], clause.hits[i + 1]
         tail = [p for p in marks[i + 1].places if p.start >= there.end]
         if not marks[i].places and tail and cues.list_.fullmatch(clause.text[here.end : there.start]):
             marks[i].places = tail
+
+
+def _parts(places: list[Place], whole: Place) -> bool:
+    """Whether all places are parts of another one."""
+    inside = (place.site and whole.site and within(place.site, whole.site) for place in places)
+    return all(inside)
 
 
 def _described_twice(clause: Clause, start: int, end: int) -> bool:

@@ -73,6 +73,8 @@ class Cues:
     anaphora: re.Pattern[str]
     family: re.Pattern[str]
     historical: re.Pattern[str]
+    family_after: re.Pattern[str]
+    historical_after: re.Pattern[str]
     done: re.Pattern[str]
     formerly: re.Pattern[str]
     placed: re.Pattern[str]
@@ -167,6 +169,8 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
                 "formerly",
                 "placed",
                 "anaphora",
+                "family_after",
+                "historical_after",
             )
         },
         with_=write.whole(cues["with"]),

@@ -174,10 +174,19 @@ def _done(clause: Clause, hit: Hit) -> bool:
     return False
 
 
+def _of_a_year(clause: Clause, hit: Hit) -> bool:
+    """Whether a year follows at once ("a PE in 2019"), and nothing is compared with it."""
+    cues = clause.language.cues
+    for match in clause.trailing(cues.historical_after, hit.end)[:1]:
+        gap = clause.text[hit.end : match.start()]
+        return len(gap.split()) <= 1 and "," not in gap and not clause.found(cues.change.pattern)
+    return False
+
+
 def _former(clause: Clause, hit: Hit) -> bool:
     """Whether the clause speaks of a history of ``hit``."""
     cues = clause.language.cues
-    if _reached(clause, hit, cues.historical):
+    if _reached(clause, hit, cues.historical) or _of_a_year(clause, hit):
         return True
     if _done(clause, hit):
         device = bool(hit.keys[0]) and observation(hit.keys[0]).group == DEVICES
@@ -200,7 +209,7 @@ def assertion(clause: Clause, hit: Hit, section: str) -> Said:
     ):
         return Said(Presence.NOT_ASSESSED, None, Temporality.CURRENT)
     when = Temporality.HYPOTHETICAL if section == "indication" else Temporality.CURRENT
-    if _reached(clause, hit, cues.family):
+    if _reached(clause, hit, cues.family) or _denied(clause, hit, cues.family_after):
         when = Temporality.FAMILY
     elif _former(clause, hit):
         when = Temporality.HISTORICAL

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from sagittal.report import sizes
 from sagittal.report.attach import Clause, Marks, attach, gathered, near
-from sagittal.report.finding import Change, Finding, Measurement, Presence
+from sagittal.report.finding import MM, Change, ChangeKind, Finding, Measurement, Presence
 from sagittal.report.language import Language
 from sagittal.report.lexicon import Hit, find_observations, find_sites, tokens, votes
 from sagittal.report.memory import remembered
@@ -94,10 +94,10 @@ def _owner(clause: Clause, start: int) -> int:
 
 def _sizes(
     clause: Clause, measured: Sequence[sizes.Measured]
-) -> tuple[dict[int, list[Measurement]], dict[int, Measurement]]:
+) -> tuple[dict[int, list[Measurement]], dict[int, sizes.Measured]]:
     """Current and earlier measurements by observation."""
     now: dict[int, list[Measurement]] = {}
-    earlier: dict[int, Measurement] = {}
+    earlier: dict[int, sizes.Measured] = {}
     for found in measured:
         after = clause.before(found.start) + 1
         adjoins = after < len(clause.hits) and near(clause, found.end, clause.hits[after].start)
@@ -110,19 +110,39 @@ def _sizes(
         if found.plain and found.distance:
             what = replace(what, quantity="distance")
         if found.prior:
-            earlier.setdefault(i, what)
+            earlier.setdefault(i, replace(found, measurement=what))
         else:
             now.setdefault(i, []).append(what)
     return now, earlier
 
 
 def _change(
-    mark: Marks, dates: Sequence[sizes.Dated], criterion: str | None, prior: Measurement | None
+    mark: Marks,
+    dates: Sequence[sizes.Dated],
+    criterion: str | None,
+    prior: sizes.Measured | None,
+    now: Sequence[Measurement],
 ) -> Change | None:
+    earlier = prior.measurement if prior is not None else None
     if mark.change is None:
-        return None
+        # "12 mm, previously 8 mm" says it in figures.
+        kind = _grown(earlier, now[0]) if earlier is not None and now else None
+        if kind is None or prior is None:
+            return None
+        since = next((d.day for d in dates if 0 <= d.start - prior.end <= 20), None)
+        return Change(kind, since, criterion, earlier)
     since = next((d.day for d in dates if 0 <= d.start - mark.change_end <= 60), None)
-    return Change(mark.change, since, criterion, prior)
+    return Change(mark.change, since, criterion, earlier)
+
+
+def _grown(earlier: Measurement, now: Measurement) -> ChangeKind | None:
+    """Which way a size went, by its largest value; None where the two are no lengths of one kind."""
+    if earlier.quantity != now.quantity or not {earlier.unit, now.unit} <= MM.keys():
+        return None
+    before, after = (max(m.values) * MM[m.unit] for m in (earlier, now))
+    if abs(before - after) < 1e-6:
+        return ChangeKind.STABLE
+    return ChangeKind.LARGER if after > before else ChangeKind.SMALLER
 
 
 def _clause(
@@ -166,7 +186,7 @@ def _clause(
                     count=None if several else mark.count,
                     attributes=(*mark.attributes, *attributes.get(i, ())),
                     measurements=tuple(now.get(i, ())),
-                    change=_change(mark, dates, criteria.get(i), earlier.get(i)),
+                    change=_change(mark, dates, criteria.get(i), earlier.get(i), now.get(i, ())),
                 )
                 found.append((hit.start, finding))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 
@@ -33,6 +33,7 @@ class _Sizes:
     after: tuple[tuple[re.Pattern[str], str], ...]
     distance: re.Pattern[str]
     before: re.Pattern[str]
+    earlier: re.Pattern[str]
     details: tuple[tuple[str, re.Pattern[str]], ...]
 
 
@@ -54,7 +55,8 @@ def _sizes(language: Language) -> _Sizes:
         rf"(?P<head>\b(?:{one_of(table['head'])})\s+{about}"
         rf"|\b{with_.replace('@quantity', f'(?P<quantity>{quantity})')}\s+{about}"
         rf"|\b{of.replace('@quantity', f'(?P<of>{quantity})')}\s+{about})?"
-        rf"(?<![\w.,/])(?P<a>-?{_NUMBER}){by}(?P<b>{_NUMBER}))?{by}(?P<c>{_NUMBER}))?"
+        rf"(?<![\w.,/])(?:(?P<low>{_NUMBER})\s*(?:-|–|{one_of(file['recommending']['to'][:1])})\s*(?=\d))?"
+        rf"(?P<a>-?{_NUMBER}){by}(?P<b>{_NUMBER}))?{by}(?P<c>{_NUMBER}))?"
         rf"(?:[\s-]*(?P<unit>{unit})(?![\w'])|(?P<none>))",
         re.IGNORECASE,
     )
@@ -68,6 +70,7 @@ def _sizes(language: Language) -> _Sizes:
         re.compile(
             rf"(?:{one_of(table['before'])})\s*(?:(?:{one_of(table['head'])})\s+)?[:(]?\s*$", re.IGNORECASE
         ),
+        re.compile(rf"\s+(?:{one_of(table['earlier'])})(?!\w)", re.IGNORECASE),
         tuple((name, _inverse(file["measure"][name], slot)) for name, slot in notes.items()),
     )
 
@@ -136,15 +139,18 @@ def measurements(text: str, language: Language) -> Iterator[Measured]:
             method, plane, source = _details(detail[1], sizes)
             at = detail.end() if method or plane or source else at
         values = tuple(_value(match[name]) for name in "abc" if match[name])
-        yield Measured(
-            match.start(),
-            at,
-            match.start("a") if match["of"] else match.start(),
-            Measurement(quantity, values, unit, method, plane, source),
-            sizes.before.search(text, max(0, match.start() - 40), match.start()) is not None,
-            sizes.distance.match(text, end) is not None,
-            plain,
-        )
+        mask = match.start("low" if match["low"] else "a") if match["of"] else match.start()
+        what = Measurement(quantity, values, unit, method, plane, source)
+        distance = sizes.distance.match(text, end) is not None
+        prior = sizes.before.search(text, max(0, match.start() - 40), match.start()) is not None
+        if match["low"]:
+            # "3-5 mm" is two sizes, the smaller first; "from 3 to 5 mm" what was and what is.
+            low = replace(what, values=(_value(match["low"]),))
+            yield Measured(match.start(), match.end("low"), mask, low, prior, distance, plain)
+            yield Measured(match.start("a"), at, match.end("low"), what, False, distance, plain)
+            continue
+        prior = prior or sizes.earlier.match(text, end) is not None
+        yield Measured(match.start(), at, mask, what, prior, distance, plain)
 
 
 @dataclass(frozen=True, eq=False)
