@@ -18,6 +18,7 @@ from sagittal.report.finding import (
 from sagittal.report.labels import LABEL_SETS, labels, names, text_labels
 from sagittal.report.language import language
 from sagittal.report.parse import parse, parse_document
+from sagittal.report.render import sentence
 from sagittal.report.segment import clauses, sentences, undictated
 
 R, L, B = Laterality.RIGHT, Laterality.LEFT, Laterality.BILATERAL
@@ -190,6 +191,24 @@ def test_a_size_and_an_earlier_one_say_the_change(
     assert len(found.measurements) == 1 and found.change is not None
     assert found.change.prior is not None and found.change.prior.values == (prior,)
     assert (found.change.kind.value, found.change.since and str(found.change.since)) == (kind, since)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("en", "Left tension pneumothorax."),
+        ("en", "Large tension pneumothorax on the left."),
+        ("fr", "Pneumothorax gauche compressif."),
+        ("es", "Neumotórax a tensión izquierdo."),
+        ("it", "Pneumotorace iperteso sinistro."),
+    ],
+)
+def test_a_tension_pneumothorax_says_so(code: str, text: str) -> None:
+    (found,) = parse(text, code)
+    assert (found.observation.key, found.laterality) == ("pneumothorax", L)
+    assert found.attributes == (("type", "tension"),)
+    assert parse(sentence(found, code), code) == [found]
+    assert parse("Tension mass in the lung.")[0].attributes == ()
 
 
 def test_a_range_is_two_sizes() -> None:

@@ -16,7 +16,7 @@ from sagittal.report.language import Language
 from sagittal.report.lexicon import Hit
 from sagittal.report.literals import may_match
 from sagittal.report.sizes import counts
-from sagittal.report.stated import DESCRIBED
+from sagittal.report.stated import ADJECTIVES, DESCRIBED, SPECIFIC
 from sagittal.report.vocabulary import observation, root, site, within
 
 _MAX_WORDS = 8
@@ -296,7 +296,10 @@ def _give_words(clause: Clause, marks: list[Marks]) -> None:
     for match in _matches(clause, cues.adjective.pattern):
         i = _described(clause, match)
         pair = cues.adjective.value(match)
-        if i is not None and clause.hits[i].keys[0] in DESCRIBED and pair not in marks[i].attributes:
+        if i is None or pair in marks[i].attributes:
+            continue
+        key = clause.hits[i].keys[0]
+        if (key, pair) in SPECIFIC or (key in DESCRIBED and pair[0] in ADJECTIVES.values()):
             marks[i].attributes = (*marks[i].attributes, pair)
 
 

@@ -79,6 +79,9 @@ ADJECTIVES = {
 DESCRIBED = frozenset({"nodule", "mass", "opacity", "intra_axial_mass", "extra_axial_mass"})
 """Observations that take those adjectives."""
 
+SPECIFIC = frozenset({("pneumothorax", ("type", "tension"))})
+"""Adjectives of one observation alone; written in parentheses, as other attributes are."""
+
 MAX_COUNT = 999
 MAX_VALUE = 1e6
 
