@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sagittal.report.finding import Certainty, ChangeKind, Laterality, Severity
+from sagittal.report.finding import Certainty, ChangeKind, Laterality, Severity, Temporality
 from sagittal.report.literals import compiled
 
 V = TypeVar("V")
@@ -73,8 +73,7 @@ class Cues:
     anaphora: re.Pattern[str]
     family: re.Pattern[str]
     historical: re.Pattern[str]
-    family_after: re.Pattern[str]
-    historical_after: re.Pattern[str]
+    later: Table[Temporality]
     done: re.Pattern[str]
     formerly: re.Pattern[str]
     placed: re.Pattern[str]
@@ -169,8 +168,6 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
                 "formerly",
                 "placed",
                 "anaphora",
-                "family_after",
-                "historical_after",
             )
         },
         with_=write.whole(cues["with"]),
@@ -182,6 +179,12 @@ def read_cues(file: Mapping[str, Any], adjectives: Mapping[str, tuple[str, str]]
         certainty=tuple(
             (None if word == "uncertain" else Certainty(word), write.whole(patterns))
             for word, patterns in cues["certainty"].items()
+        ),
+        later=write.table(
+            [
+                (Temporality.FAMILY, cues["family_after"]),
+                (Temporality.HISTORICAL, cues["historical_after"]),
+            ]
         ),
         side=write.table((Laterality(side), patterns) for side, patterns in cues["side"].items()),
         severity=write.table((_SEVERITIES[grade], patterns) for grade, patterns in cues["severity"].items()),

@@ -174,19 +174,23 @@ def _done(clause: Clause, hit: Hit) -> bool:
     return False
 
 
-def _of_a_year(clause: Clause, hit: Hit) -> bool:
-    """Whether a year follows at once ("a PE in 2019"), and nothing is compared with it."""
+def _later(clause: Clause, hit: Hit) -> Temporality | None:
+    """What follows it says: whose it is ("in his mother"), or that a year follows at once ("a PE in 2019")
+    and nothing is compared with it."""
     cues = clause.language.cues
-    for match in clause.trailing(cues.historical_after, hit.end)[:1]:
-        gap = clause.text[hit.end : match.start()]
-        return len(gap.split()) <= 1 and "," not in gap and not clause.found(cues.change.pattern)
-    return False
+    for match in clause.trailing(cues.later.pattern, hit.end)[:1]:
+        gap, when = clause.text[hit.end : match.start()], cues.later.value(match)
+        if when is Temporality.HISTORICAL:
+            near = len(gap.split()) <= 2 and "," not in gap
+            return when if near and not clause.found(cues.change.pattern) else None
+        return None if cues.finite.search(gap) or cues.with_.search(gap) else when
+    return None
 
 
 def _former(clause: Clause, hit: Hit) -> bool:
     """Whether the clause speaks of a history of ``hit``."""
     cues = clause.language.cues
-    if _reached(clause, hit, cues.historical) or _of_a_year(clause, hit):
+    if _reached(clause, hit, cues.historical):
         return True
     if _done(clause, hit):
         device = bool(hit.keys[0]) and observation(hit.keys[0]).group == DEVICES
@@ -209,9 +213,10 @@ def assertion(clause: Clause, hit: Hit, section: str) -> Said:
     ):
         return Said(Presence.NOT_ASSESSED, None, Temporality.CURRENT)
     when = Temporality.HYPOTHETICAL if section == "indication" else Temporality.CURRENT
-    if _reached(clause, hit, cues.family) or _denied(clause, hit, cues.family_after):
+    later = _later(clause, hit)
+    if _reached(clause, hit, cues.family) or later is Temporality.FAMILY:
         when = Temporality.FAMILY
-    elif _former(clause, hit):
+    elif later is not None or _former(clause, hit):
         when = Temporality.HISTORICAL
     elif _reached(clause, hit, cues.hypothetical):
         when = Temporality.HYPOTHETICAL
