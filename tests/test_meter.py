@@ -8,7 +8,7 @@ import time
 import pytest
 
 from sagittal.errors import BadInput, MissingExtra
-from sagittal.meter import GRAMS_PER_KWH, WATTS_PER_BUSY_CORE, Meter, Usage, metered, total
+from sagittal.meter import GRAMS_PER_KWH, WATTS_PER_BUSY_CORE, Meter, Usage, compared, metered, total
 
 
 def test_busy_work_costs_processor_seconds_and_sleep_does_not() -> None:
@@ -62,3 +62,24 @@ def test_a_country_is_three_letters_and_asks_for_codecarbon() -> None:
     assert meter.usage.energy_wh > 0
     assert 10 < 1000 * meter.usage.co2e_g / meter.usage.energy_wh < 200  # mostly nuclear power
     assert meter.usage.co2e_source == "codecarbon, mean of FRA"
+
+
+def test_the_footprint_stands_beside_a_phone_and_a_bottle() -> None:
+    estimated = Usage(energy_wh=6.0, energy_source="estimated: processor seconds x 10 W")
+    energy, water = compared(estimated)
+    # 6 Wh: half a charge of 12 Wh, which is one image; at 4.22 l/kWh 25 ml, at 10 to 50 ml an answer
+    assert energy.startswith("energy 6.0 Wh (estimated): 0.50 phone charges, or 1.0 generated images at half")
+    assert water.startswith("water 25 ml (estimated, 4.2 l/kWh): 0.51 to 2.5 chatbot answers at half a litre")
+    *same, image, answer = compared(estimated, images=1000, answers=5)
+    assert same == [energy, water]
+    assert image == "1000 images: 0.0060 Wh each (estimated), 0.0010 of half a phone charge"
+    assert answer == "5 answers: 5.1 ml of water each (estimated), beside 10 to 50 ml"
+
+
+def test_what_was_measured_says_so_and_nothing_is_nothing() -> None:
+    lines = compared(Usage(energy_wh=1200.0, energy_source="measured: RAPL, whole processor"), answers=1)
+    assert "1200 Wh (measured): 100 phone charges, or 200 generated images" in lines[0]
+    assert "(estimated" in lines[1] and len(lines) == 3
+    assert compared(Usage())[0].startswith("energy 0 Wh (unknown): 0 phone charges, or 0 generated")
+    with pytest.raises(ValueError, match="at least 0"):
+        compared(Usage(), images=-1)

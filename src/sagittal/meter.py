@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import resource
 import sys
@@ -22,6 +23,16 @@ WATTS_PER_BUSY_CORE = 10.0
 and power supply draws about 5 to 15 W under load."""
 GRAMS_PER_KWH = 473.0
 """Carbon dioxide (equivalent) of a kilowatt-hour: the mean of the world's power in 2024 (Ember 2025)."""
+PHONE_WH = 12.0
+"""Watt-hours of one charge of a telephone, as in Luccioni, Jernite and Strubell (FAccT 2024): 0.012 kWh."""
+IMAGE_CHARGES = 0.5
+"""Charges that one image by a generative model takes, as the field quotes Luccioni 2024."""
+LITRES, ANSWERS = 0.5, (10, 50)
+"""Fresh water that 10 to 50 medium-length answers of a chatbot (GPT-3) take, by place and time (Li, Yang,
+Islam and Ren, Making AI Less "Thirsty", 2023)."""
+LITRES_PER_KWH = 0.55 + 1.17 * 3.14
+"""Water of a server's kilowatt-hour, on site and for making the power (with the building's overhead of 1.17):
+the mean of data centres in the United States in Li 2023. An estimate wherever else the work was done."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,46 @@ def total(usages: Sequence[Usage]) -> Usage:
         sum(u.co2e_g for u in usages),
         usages[-1].co2e_source if usages else "",
     )
+
+
+def compared(usage: Usage, *, images: int = 0, answers: int = 0) -> tuple[str, ...]:
+    """The energy beside half a phone charge an image, and the water beside half a litre for 10 to 50 answers.
+
+    One line each for the whole work; one more for each of ``images`` read or drawn and ``answers`` written,
+    where there are any. Energy is marked as measured or estimated; water is always estimated.
+
+    Raises:
+        ValueError: images or answers below 0.
+    """
+    if images < 0 or answers < 0:
+        raise ValueError(f"images and answers must be at least 0, got {images} and {answers}")
+    image, kind = IMAGE_CHARGES * PHONE_WH, usage.energy_source.split(":")[0] or "unknown"
+    few, many = ANSWERS
+    charges, images_as_much = _number(usage.energy_wh / PHONE_WH), _number(usage.energy_wh / image)
+    water, low, high = usage.energy_wh * LITRES_PER_KWH, 1000 * LITRES / many, 1000 * LITRES / few  # ml
+    lines = [
+        f"energy {_number(usage.energy_wh)} Wh ({kind}): {charges} phone charges, "
+        f"or {images_as_much} generated images at half a charge each (Luccioni 2024)",
+        f"water {_number(water)} ml (estimated, {LITRES_PER_KWH:.1f} l/kWh): {_number(water / high)} to "
+        f"{_number(water / low)} chatbot answers at half a litre for {few}-{many} (Li 2023)",
+    ]
+    if images:
+        each = usage.energy_wh / images
+        share = _number(each / image)
+        lines.append(f"{images} images: {_number(each)} Wh each ({kind}), {share} of half a phone charge")
+    if answers:
+        each = water / answers
+        lines.append(
+            f"{answers} answers: {_number(each)} ml of water each (estimated), beside {low:g} to {high:g} ml"
+        )
+    return tuple(lines)
+
+
+def _number(value: float) -> str:
+    """Two digits that count, never as a power of ten."""
+    if value == 0 or value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
 
 
 def _rapl_microjoules() -> float | None:

@@ -12,6 +12,7 @@ import typer
 
 from sagittal.cli.common import Device, Json, Quiet, emit
 from sagittal.errors import BadInput
+from sagittal.meter import compared
 from sagittal.pretrain.recipe import changed, open_recipe, run_recipe
 from sagittal.training.distributed import world
 from sagittal.training.loop import Progress
@@ -53,6 +54,7 @@ def pretrain(
         *([f"{shown} after {last[0].step} steps"] if last else []),
         f"{used.seconds:.0f} s, {used.energy_wh:.2f} Wh ({used.energy_source}), "
         f"{used.co2e_g:.2f} g CO2e ({used.co2e_source})",
+        *compared(used),
     ]
     document = {"out": folder, "model": model, "settings": settings, "losses": losses, "usage": used}
     emit(document | {"out": str(folder), "model": str(model) if model else None}, "\n".join(lines), json=json)
