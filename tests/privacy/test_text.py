@@ -489,6 +489,7 @@ def test_time_grows_with_length_only(unit: str) -> None:
         return time.process_time() - begun
 
     seconds(200)
-    small = min(seconds(1_000) for _ in range(2))
-    # Eight times the text may take twenty times as long; with the square it would be 64 times.
-    assert seconds(8_000) < 20 * small + 0.05
+    # Eight times the text may take twenty times as long; with the square it would be 64 times, however often
+    # it is tried; a machine that is busy elsewhere is slow only now and then.
+    pairs = ((seconds(1_000), seconds(8_000)) for _ in range(5))
+    assert any(long < 20 * short + 0.05 for short, long in pairs)
