@@ -189,6 +189,7 @@ def test_the_command(sagittal: Callable[..., Any], tmp_path: Path) -> None:
     again = sagittal("pretrain", toy, *small)
     assert again.code == 0
     assert "Wh (" in again.out and "g CO2e (" in again.out
+    assert "at half a charge each (Luccioni 2024)" in again.out and "half a litre for 10-50" in again.out
     bad = sagittal("pretrain", toy, *small[:-2], "--set", "steps=9", "--out", tmp_path / "toy", "--quiet")
     assert (bad.code, bad.out, bad.err.count("\n")) == (2, "", 1)
     assert "other settings: steps" in bad.err
