@@ -62,18 +62,26 @@ def demo(
         with serving(settings, reader(settings)) as running:
             room = running.room
             broken: list[str] = []
+            closing = threading.Event()
+
+            def arrived() -> None:
+                if closing.is_set():
+                    raise KeyboardInterrupt
+                room.worker.wake()
 
             def draw() -> None:
                 try:
-                    fill(room.store, seed=seed, arrived=room.worker.wake)
+                    fill(room.store, seed=seed, arrived=arrived)
+                except KeyboardInterrupt:
+                    return
                 except Exception as error:
                     broken.append(f"the samples could not be drawn ({type(error).__name__}: {error})")
 
             drawing = threading.Thread(target=draw, name="sagittal-samples", daemon=True)
             drawing.start()
-            if check:
-                raise typer.Exit(_check(running, broken, json=json, quiet=quiet))
             try:
+                if check:
+                    raise typer.Exit(_check(running, broken, json=json, quiet=quiet))
                 emit(
                     {"url": running.url},
                     f"The reading room is open at {running.url} (ctrl-c closes it)",
@@ -86,6 +94,11 @@ def demo(
                     time.sleep(0.5)
             except KeyboardInterrupt:
                 return
+            finally:
+                # The sample that is being drawn is finished first: what is written after the folder was
+                # removed would stay.
+                closing.set()
+                drawing.join()
     raise SagittalError(broken[0])
 
 
