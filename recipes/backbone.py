@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import labels_needed as needed
 import numpy as np
 import torch
 from arrays import Arrays
-from labels_needed import Floats
+from labels_needed import Batch, Floats, batches, reports, sentences
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -60,11 +59,6 @@ class Said:
     urgent: tuple[int, ...]
 
 
-def sentences(report: str) -> list[str]:
-    """The report cut at its full stops."""
-    return report.replace(". ", ".\n").split("\n")
-
-
 def impression(report: str) -> str:
     """What follows the last denial: a report names findings, what is not there, and then what matters."""
     said = sentences(report)
@@ -73,29 +67,18 @@ def impression(report: str) -> str:
 
 
 def read(films: Arrays) -> Said:
-    """The films' reports, by our parser, which says what is the same; it is asked once a wording."""
-    known: dict[frozenset[tuple[str, str, str]], int] = {}
-    wordings: list[set[str]] = []
-    meaning: dict[str, tuple[int, tuple[str, ...]]] = {}
-    of_film, urgent = [], []
-    for row in films.rows:
-        mine, present = set(), set()
-        for sentence in sentences(row["report"]):
-            if sentence not in meaning:
-                said = needed.statements(sentence)
-                index = known.setdefault(said, len(known)) if said else -1
-                if index == len(wordings):
-                    wordings.append(set())
-                meaning[sentence] = index, tuple(key for key, there, _ in said if there == "present")
-            index, keys = meaning[sentence]
-            if index >= 0:
-                wordings[index].add(sentence)
-                mine.add(index)
-            present |= set(keys)
-        of_film.append(tuple(sorted(mine)))
-        urgent.append(urgency(sorted(present)))
-    texts = tuple(impression(row["report"]) for row in films.rows)
-    return Said(tuple(tuple(sorted(each)) for each in wordings), tuple(of_film), texts, tuple(urgent))
+    """The films' reports, by our parser, which says what is the same."""
+    told = reports(films)
+    present = (
+        {key for j in row for key, there, _ in told.statements[j] if there == "present"}
+        for row in told.of_film
+    )
+    return Said(
+        tuple(tuple(sorted(wordings)) for wordings in told.wordings),
+        told.of_film,
+        tuple(impression(row["report"]) for row in films.rows),
+        tuple(urgency(sorted(keys)) for keys in present),
+    )
 
 
 class FilmEncoder(nn.Module):
@@ -173,22 +156,10 @@ def built(said: Said) -> Backbone:
     return Backbone(train_tokenizer([*every, *said.impressions, REPORT, TRIAGE, *URGENCY.values()], 512))
 
 
-Batch = tuple[Tensor, Tensor, int]
-"""Images (B, 1, 64, 64), their indices (B,), the number of the batch."""
-
-
-def shifted(images: NDArray[Any], size: int, seed: int) -> Callable[[int], Iterator[Batch]]:
-    """Images moved by some pixels, the same at every call."""
-
-    def draw(start: int) -> Iterator[Batch]:
-        for number in range(start, 10**9):
-            rng = np.random.default_rng([seed, number])
-            which = np.sort(rng.choice(len(images), min(size, len(images)), replace=False))
-            down, right = rng.integers(-4, 5, 2).tolist()
-            image = torch.from_numpy(np.asarray(images[which], np.float32)).roll((down, right), (2, 3))
-            yield image, torch.from_numpy(which), number
-
-    return draw
+def moved(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """The films moved by some pixels."""
+    down, right = rng.integers(-4, 5, 2).tolist()
+    return image.roll((down, right), (2, 3))
 
 
 def pretrain(
@@ -212,7 +183,7 @@ def pretrain(
         logits = model.match(model.encoder(image), words).float()
         return {"pairs": functional.binary_cross_entropy_with_logits(logits, right)}
 
-    fit(model, terms, shifted(images, batch, plan.seed), plan, folder=folder, report=report)
+    fit(model, terms, batches(images, batch, plan.seed, moved), plan, folder=folder, report=report)
     model.eval()
 
 

@@ -30,8 +30,8 @@ import labels_needed as needed
 import numpy as np
 import torch
 from arrays import Arrays
-from backbone import URGENCY, Backbone, Said, impression, sentences, urgency
-from labels_needed import KIND, Floats
+from backbone import URGENCY, Backbone, Said, impression, urgency
+from labels_needed import KIND, Floats, sentences
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -110,7 +110,7 @@ def conventional(
 
         steps = recipe.few_steps if count else recipe.all_steps
         plan = replace(planned(recipe, steps), learning_rate=recipe.conventional_rate)
-        draw = backbone.shifted(labelled.images[rows], recipe.conventional_batch, recipe.seed)
+        draw = needed.batches(labelled.images[rows], recipe.conventional_batch, recipe.seed, backbone.moved)
         fit(net, loss, draw, plan)
         guess = torch.from_numpy(needed.encoded(net.eval(), test)).softmax(1).numpy()
         path.parent.mkdir(parents=True, exist_ok=True)

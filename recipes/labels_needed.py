@@ -126,30 +126,48 @@ def statements(text: str) -> frozenset[tuple[str, str, str]]:
 
 @dataclass(frozen=True)
 class Reports:
-    """Sentences (J,) of all reports, and which of them is true of which film, (N, J) as index lists."""
+    """What the reports of films say; what says the same, as our parser reads it, is one statement.
 
-    sentences: tuple[str, ...]
+    Attributes:
+        statements: what each says; wordings: its sentences, in the order met.
+        of_film: statements of each film.
+    """
+
+    statements: tuple[frozenset[tuple[str, str, str]], ...]
+    wordings: tuple[tuple[str, ...], ...]
     of_film: tuple[tuple[int, ...], ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence a statement."""
+        return tuple(wordings[0] for wordings in self.wordings)
+
+
+def sentences(report: str) -> list[str]:
+    """The report cut at its full stops."""
+    return report.replace(". ", ".\n").split("\n")
 
 
 def reports(films: Arrays) -> Reports:
-    """The sentences of the films' reports; those that say the same, as our parser reads them, are one."""
+    """The films' reports; the parser is asked once a wording."""
     known: dict[frozenset[tuple[str, str, str]], int] = {}
-    texts: list[str] = []
+    wordings: list[list[str]] = []
     read: dict[str, int] = {}
     rows = []
     for row in films.rows:
         mine = set()
-        for sentence in row["report"].replace(". ", ".\n").split("\n"):
+        for sentence in sentences(row["report"]):
             if sentence not in read:
                 said = statements(sentence)
                 if said and said not in known:
-                    known[said] = len(texts)
-                    texts.append(sentence)
+                    known[said] = len(known)
+                    wordings.append([])
                 read[sentence] = known.get(said, -1)
+                if said:
+                    wordings[read[sentence]].append(sentence)
             mine.add(read[sentence])
         rows.append(tuple(sorted(mine - {-1})))
-    return Reports(tuple(texts), tuple(rows))
+    return Reports(tuple(known), tuple(map(tuple, wordings)), tuple(rows))
 
 
 class Pretrained(nn.Module):
@@ -177,10 +195,10 @@ def features(encoder: nn.Module, image: Tensor) -> Tensor:
 
 def objective(
     model: Pretrained, kind: str, said: Reports, recipe: Recipe
-) -> Callable[[tuple[Tensor, Tensor, int]], dict[str, Tensor]]:
+) -> Callable[[Batch], dict[str, Tensor]]:
     """The loss terms of a batch of film indices and images."""
 
-    def terms(batch: tuple[Tensor, Tensor, int]) -> dict[str, Tensor]:
+    def terms(batch: Batch) -> dict[str, Tensor]:
         image, which, number = batch
         found: dict[str, Tensor] = {}
         if kind in ("contrastive", "both"):
@@ -205,19 +223,30 @@ def objective(
     return terms
 
 
-def batches(
-    images: NDArray[Any], size: int, seed: int
-) -> Callable[[int], Iterator[tuple[Tensor, Tensor, int]]]:
-    """Augmented images (B, 1, 64, 64), their indices and the number of the batch, the same at every call."""
+Batch = tuple[Tensor, Tensor, int]
+"""Images (B, 1, 64, 64), their indices (B,), the number of the batch."""
 
-    def draw(start: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+
+def augmented(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """The films as they may look elsewhere."""
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    return film(image, torch.zeros(len(image), 1, 4, 4), generator)[0]
+
+
+def batches(
+    images: NDArray[Any],
+    size: int,
+    seed: int,
+    vary: Callable[[Tensor, np.random.Generator], Tensor] = augmented,
+) -> Callable[[int], Iterator[Batch]]:
+    """Batches of varied images, the same at every call."""
+
+    def draw(start: int) -> Iterator[Batch]:
         for number in range(start, 10**9):
             rng = np.random.default_rng([seed, number])
             which = np.sort(rng.choice(len(images), min(size, len(images)), replace=False))
             image = torch.from_numpy(np.asarray(images[which], np.float32))
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            image, _ = film(image, torch.zeros(len(image), 1, 4, 4), generator)
-            yield image, torch.from_numpy(which), number
+            yield vary(image, rng), torch.from_numpy(which), number
 
     return draw
 
@@ -383,7 +412,7 @@ def trained(make: Callable[[int], nn.Module], task: Task, rows: NDArray[np.int64
     average = 0.99 if steps > 400 else None
     config = FitConfig(steps, learning_rate=1e-3, weight_decay=0.05, average=average, bf16=recipe.bf16)
 
-    def loss(batch: tuple[Tensor, Tensor, int]) -> dict[str, Tensor]:
+    def loss(batch: Batch) -> dict[str, Tensor]:
         guess = net(batch[0])[:, 0]
         return {"bce": functional.binary_cross_entropy_with_logits(guess, wanted[batch[1]])}
 
