@@ -7,7 +7,6 @@ import json as _json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -100,16 +99,13 @@ def _labels(text: str, label_set: LabelSet | None, parsed: Parsed) -> dict[str, 
 
 
 def _remark(said: Remarked) -> dict[str, Any]:
-    when = (
-        {"interval": said.interval and asdict(said.interval)} if said.remark.kind == "recommendation" else {}
-    )
-    return {
+    row = {
         "key": said.remark.key,
         "meaning": said.remark.meaning,
         "span": [said.start, said.end],
         "denied": said.denied,
-        **when,
     }
+    return row | ({"interval": to_json(said.interval)} if said.remark.kind == "recommendation" else {})
 
 
 def json_line(

@@ -56,8 +56,9 @@ def pretrain(
         f"{used.co2e_g:.2f} g CO2e ({used.co2e_source})",
         *compared(used),
     ]
-    document = {"out": folder, "model": model, "settings": settings, "losses": losses, "usage": used}
-    emit(document | {"out": str(folder), "model": str(model) if model else None}, "\n".join(lines), json=json)
+    places = {"out": str(folder), "model": str(model) if model else None}
+    document = places | {"settings": settings, "losses": losses, "usage": used}
+    emit(document, "\n".join(lines), json=json)
 
 
 @contextlib.contextmanager
