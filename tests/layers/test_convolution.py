@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sagittal.layers.convolution import Patchify, Pyramid, ResidualBlock, enlarge, grow, resize, shuffle
+from sagittal.layers.convolution import (
+    Patchify,
+    Pyramid,
+    ResidualBlock,
+    convolution,
+    enlarge,
+    grow,
+    resize,
+    shuffle,
+)
 
 
 def pyramid(axes: int, channels: int = 1) -> Pyramid:
@@ -81,3 +90,26 @@ def test_patches_are_looked_at_as_a_convolution_does(size: tuple[int, ...], stri
     stem, image = Patchify(3, 8, stride), torch.randn(2, 3, *size)
     look, normalise, _ = stem
     torch.testing.assert_close(stem(image), normalise(look(image)).relu())
+
+
+@pytest.mark.parametrize("edge", [False, True])
+@pytest.mark.parametrize("deep", [1, 2, 3])
+def test_few_slices_learn_in_bfloat16_as_in_float32(deep: int, edge: bool) -> None:
+    """torch 2.13 on a processor fills the weight gradient of two slices with what lay in memory."""
+    layer = convolution(64, 64, (3, 3, 3), edge=edge)
+    weight = layer.get_parameter("weight")
+    for trial in range(8):
+        torch.manual_seed(trial)
+        x, slope = torch.randn(4, 64, deep, 4, 4), torch.randn(4, 64, deep, 4, 4)
+        gradients = []
+        for low in (True, False):
+            layer.zero_grad()
+            rubbish = [torch.full((64 * 64 * 27,), 1e25) for _ in range(3)]
+            del rubbish
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
+                found = layer(x)
+            assert found.shape == x.shape
+            (found.float() * slope).sum().backward()
+            assert weight.grad is not None
+            gradients.append(weight.grad.clone())
+        torch.testing.assert_close(*gradients, rtol=0.05, atol=0.05 * float(gradients[1].abs().max()))

@@ -31,7 +31,7 @@ def convolution(
 
     ``edge``, in 3D: beyond the first and last slice it sees that slice again, not zeros.
     """
-    kind: Any = {2: nn.Conv2d, 3: EdgeConvolution if edge else nn.Conv3d}[len(kernel)]
+    kind: Any = {2: nn.Conv2d, 3: EdgeConvolution if edge else Convolution3d}[len(kernel)]
     padding = tuple(k // 2 for k in kernel)
     return kind(
         inside,
@@ -41,6 +41,19 @@ def convolution(
         padding=padding,
         bias=False,
     )
+
+
+class Convolution3d(nn.Conv3d):
+    """A 3D convolution that learns from two slices as well.
+
+    Of exactly two, torch's bfloat16 gradient of the weight holds memory that nobody wrote (2.13 on a
+    processor: up to 1e38); with an empty third slice the same numbers come out, and come out right.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] == 2 and self.kernel_size[0] > 1 and self.stride[0] == 1:
+            return super().forward(functional.pad(x, (0, 0, 0, 0, 0, 1)))[:, :, :2]
+        return super().forward(x)
 
 
 class EdgeConvolution(nn.Conv3d):
