@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sagittal.encoders.image import ImageConfig, build, plan
-from sagittal.encoders.picture import PictureConfig, PictureEncoder
+from sagittal.encoders.picture import PictureConfig, PictureEncoder, local_contrast
 from sagittal.encoders.slices import SliceConfig
 from sagittal.encoders.vit import VitConfig
 from sagittal.encoders.volume import VolumeConfig, inflate
@@ -30,6 +30,7 @@ FLAT_VIT = VitConfig(patch=(8, 6), channels=2, layers=2, heads=2, widths=(8, 8, 
 DEEP_VIT = VitConfig(patch=(2, 4, 4), channels=2, layers=3, heads=2, widths=(8, 16))
 CASES: dict[str, tuple[ImageConfig, tuple[int, ...], int]] = {
     "picture": (CONV, (32, 24), 12),
+    "picture with contrast": (replace(CONV, contrast=5), (32, 24), 12),
     "volume": (THICK, (6, 16, 12), 36),
     "vit 2D": (FLAT_VIT, (32, 24), 16),
     "vit 3D": (DEEP_VIT, (6, 16, 12), 36),
@@ -147,3 +148,25 @@ def test_an_inflated_encoder_sees_in_a_constant_volume_what_it_saw_in_the_pictur
     moving = encoder(torch.randn(1, 2, 7, 16, 24)).tokens
     moving.square().sum().backward()
     assert encoder.trunk.depth.grad.abs() > 0
+
+
+def test_local_contrast_is_each_pixel_beside_those_around_it() -> None:
+    torch.manual_seed(0)
+    image = 10 * torch.randn(2, 3, 12, 9)
+    found = local_contrast(image, 5)
+    around = image[1, 2, 4:9, 2:7]
+    wanted = (image[1, 2, 6, 4] - around.mean()) / around.std(correction=0)
+    torch.testing.assert_close(found[1, 2, 6, 4], wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_local_contrast_does_not_know_the_exposure() -> None:
+    torch.manual_seed(0)
+    image = 10 * torch.randn(1, 1, 16, 16)
+    torch.testing.assert_close(local_contrast(3 * image + 7, 7), local_contrast(image, 7), rtol=0, atol=1e-2)
+    assert local_contrast(torch.full((1, 1, 8, 8), 0.4), 5).abs().max() < 1e-3
+
+
+def test_a_picture_with_contrast_is_not_inflated() -> None:
+    config = replace(CONV, contrast=5)
+    with pytest.raises(ValueError, match="local contrast"):
+        inflate(PictureEncoder(config, 16), config, 16)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sagittal.layers.convolution import convolution, norm, resize, shuffle
+from sagittal.layers.convolution import Norm, convolution, norm, resize, shuffle
 
 
 class MaskDecoder(nn.Module):
@@ -30,6 +30,7 @@ class MaskDecoder(nn.Module):
         masks: int,
         detail: Sequence[int] | None = None,
         finest: int = 0,
+        kind: Norm = "group",
     ) -> None:
         super().__init__()
         ones = (1,) * len(kernels[0])
@@ -39,7 +40,9 @@ class MaskDecoder(nn.Module):
         steps = list(zip(widths[:-1], widths[1:], kernels[:-1], strict=True))[::-1]
         self.down = nn.ModuleList(convolution(coarse, fine, ones) for fine, coarse, _ in steps)
         self.mix = nn.ModuleList(
-            nn.Sequential(convolution(fine, fine, kernel), norm(fine), nn.ReLU(inplace=True))
+            nn.Sequential(
+                convolution(fine, fine, kernel), norm(fine, len(kernel), kind), nn.ReLU(inplace=True)
+            )
             for fine, _, kernel in steps
         )
         self.detail = tuple(detail or ones)

@@ -10,6 +10,7 @@ from sagittal.encoders.picture import PictureConfig, PictureEncoder
 from sagittal.encoders.slices import SliceConfig, SliceEncoder
 from sagittal.encoders.vit import VitConfig, VitEncoder
 from sagittal.encoders.volume import VolumeConfig, VolumeEncoder
+from sagittal.layers.convolution import Norm
 
 ImageConfig = PictureConfig | VolumeConfig | VitConfig | SliceConfig
 
@@ -24,6 +25,7 @@ class Plan:
     kernels: tuple[tuple[int, ...], ...]
     detail: tuple[int, ...]
     finest: int
+    norm: Norm = "group"
 
 
 def build(config: ImageConfig, width: int) -> nn.Module:
@@ -46,9 +48,12 @@ def plan(config: ImageConfig) -> Plan:
         each = tuple((1, *kernel) for kernel in flat.kernels)
         return Plan(
             3, flat.channels, flat.widths, each, (1, *flat.detail) if flat.detail else (), flat.finest
-        )
+        )  # the decoder's own maps are volumes: their norm is its own
     if isinstance(config, VolumeConfig):
-        return Plan(3, config.channels, config.widths, config.kernels, config.detail, config.finest)
+        return Plan(
+            3, config.channels, config.widths, config.kernels, config.detail, config.finest, config.norm
+        )
     axes = 2 if isinstance(config, PictureConfig) else len(config.patch)
     kernels = ((3,) * axes,) * len(config.widths)
-    return Plan(axes, config.channels, config.widths, kernels, config.detail, config.finest)
+    kind = config.norm if isinstance(config, PictureConfig) else "group"
+    return Plan(axes, config.channels, config.widths, kernels, config.detail, config.finest, kind)

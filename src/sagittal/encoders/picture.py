@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from sagittal.layers.convolution import Norm
 from sagittal.layers.features import Extent, Features
 from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.trunk import Trunk
@@ -22,6 +25,8 @@ class PictureConfig:
         widths, blocks, strides: channels, residual blocks and division of each stage.
         mixers: blocks over the coarsest map, of ``mixer``; None: attention with ``heads`` heads.
         finest: the stage at which the mask decoder stops; detail: how much finer than that it draws, an axis.
+        norm: of the convolutions, encoder and mask decoder.
+        contrast: edge in pixels of the window of a second look at every channel, `local_contrast`; 0: none.
     """
 
     kind: Literal["picture"] = "picture"
@@ -34,6 +39,23 @@ class PictureConfig:
     detail: tuple[int, ...] = (1, 1)
     finest: int = 0
     mixer: MixerConfig | None = None
+    contrast: int = 0
+    norm: Norm = "group"
+
+
+def local_contrast(image: Tensor, window: int) -> Tensor:
+    """Each pixel of (B, C, H, W) beside the ``window`` x ``window`` ones around it: less their mean, over
+    their deviation. What is left does not change with exposure, and a rib is as clear in the dark as in the
+    light (Jarrett 2009)."""
+    mean, square = _blurred(image, window), _blurred(image * image, window)
+    return (image - mean) / ((square - mean * mean).clamp(min=0) + 1e-3).sqrt()
+
+
+def _blurred(image: Tensor, window: int) -> Tensor:
+    """Means over windows, rows and then columns: 2 n operations a pixel instead of n x n."""
+    reach = window // 2
+    around = functional.pad(image, (reach,) * 4, mode="replicate")
+    return functional.avg_pool2d(functional.avg_pool2d(around, (2 * reach + 1, 1), 1), (1, 2 * reach + 1), 1)
 
 
 class PictureEncoder(nn.Module):
@@ -41,17 +63,24 @@ class PictureEncoder(nn.Module):
 
     def __init__(self, config: PictureConfig, width: int) -> None:
         super().__init__()
+        self.contrast = config.contrast
+        looks = 2 if config.contrast else 1
         self.trunk = Trunk(
             width,
-            channels=config.channels,
+            channels=looks * config.channels,
             widths=config.widths,
             blocks=config.blocks,
             kernels=[(3, 3)] * len(config.widths),
             strides=[(step, step) for step in config.strides],
             mixers=config.mixers,
             mixer=config.mixer or MixerConfig(heads=config.heads),
+            norm=config.norm,
         )
 
     def forward(self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None) -> Features:
         """``extent`` changes nothing here: a convolution counts in pixels."""
+        if self.contrast:
+            with torch.autocast(image.device.type, enabled=False):  # a difference of means wants its digits
+                image = torch.cat([image, local_contrast(image.float(), self.contrast)], 1)
+            present = None if present is None else present.repeat(1, 2)
         return self.trunk(image, present)

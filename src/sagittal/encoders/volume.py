@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sagittal.encoders.picture import PictureConfig, PictureEncoder
+from sagittal.layers.convolution import Norm
 from sagittal.layers.features import Extent, Features
 from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.trunk import Trunk
@@ -22,6 +23,7 @@ class VolumeConfig:
 
     Thick slices want kernel (1, 3, 3) and stride (1, 2, 2) until the voxel is about as wide as it is tall.
     ``mixer`` of the ``mixers`` blocks over the coarsest map; None: attention with ``heads`` heads.
+    ``norm`` of the convolutions, encoder and mask decoder.
     ``inflated``: made of a picture encoder by ``inflate``.
     ``finest``: the stage at which the mask decoder stops; ``detail``: how much finer than that it draws.
     """
@@ -38,6 +40,7 @@ class VolumeConfig:
     finest: int = 0
     mixer: MixerConfig | None = None
     inflated: bool = False
+    norm: Norm = "group"
 
 
 class VolumeEncoder(nn.Module):
@@ -55,6 +58,7 @@ class VolumeEncoder(nn.Module):
             mixers=config.mixers,
             mixer=config.mixer or MixerConfig(heads=config.heads),
             inflated=config.inflated,
+            norm=config.norm,
         )
 
     def forward(self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None) -> Features:
@@ -72,6 +76,8 @@ def inflate(
     so a volume that is the same in every slice gives, with attention as mixer, the features of that slice.
     ``strides`` along z, one a stage; None: as in the plane.
     """
+    if config.contrast:
+        raise ValueError("a picture encoder with local contrast cannot be inflated")
     deep = tuple(strides or config.strides)
     high, wide = config.detail
     inflated = VolumeConfig(
@@ -86,6 +92,7 @@ def inflate(
         finest=config.finest,
         mixer=config.mixer,
         inflated=True,
+        norm=config.norm,
     )
     encoder = VolumeEncoder(inflated, width)
     state = encoder.state_dict()

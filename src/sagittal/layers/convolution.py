@@ -1,14 +1,14 @@
 """Residual convolution blocks and the pyramid built of them, the same code in 2D and 3D.
 
-Plain convolutions with group normalisation: on processors without bf16 they ran faster than depthwise
-convolution with layer norm, and group norm, unlike batch norm, gives one image the same answer whatever
-shares its batch.
+Plain convolutions: on processors without bf16 they ran faster than depthwise convolution with layer norm.
+Group normalisation treats one image the same whatever shares its batch, in training too; with batch
+normalisation films learn several times as fast (`docs/log.md`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn import functional
 from sagittal.layers.config import shallow
 
 GROUPS = 8
+Norm = Literal["group", "batch"]
 
 
 def convolution(
@@ -75,11 +76,13 @@ def shuffle(x: Tensor, detail: Sequence[int]) -> Tensor:
     return x.permute(order).reshape(x.shape[0], -1, *(s * d for s, d in zip(size, detail, strict=True)))
 
 
-def norm(width: int) -> nn.Module:
-    """Group normalisation in groups of ``width / 8`` channels; width must be a multiple of 8."""
+def norm(width: int, axes: int, kind: Norm = "group") -> nn.Module:
+    """Normalisation of maps of so many ``axes``, in groups of ``width / 8`` channels or over the batch."""
     if width % GROUPS:
         raise ValueError(f"width must be a multiple of {GROUPS}, got {width}")
-    return nn.GroupNorm(GROUPS, width)
+    if kind == "group":
+        return nn.GroupNorm(GROUPS, width)
+    return nn.BatchNorm2d(width) if axes == 2 else nn.BatchNorm3d(width)
 
 
 def resize(x: Tensor, size: Sequence[int], *, smooth: bool = True) -> Tensor:
@@ -124,10 +127,10 @@ class Patchify(nn.Sequential):
     weight gradient took a tenth of a whole training step.
     """
 
-    def __init__(self, inside: int, outside: int, stride: Sequence[int]) -> None:
-        kind: Any = {2: nn.Conv2d, 3: nn.Conv3d}[len(stride)]
-        look = kind(inside, outside, tuple(stride), stride=tuple(stride), bias=False)
-        super().__init__(look, norm(outside), nn.ReLU(inplace=True))
+    def __init__(self, inside: int, outside: int, stride: Sequence[int], kind: Norm = "group") -> None:
+        conv: Any = {2: nn.Conv2d, 3: nn.Conv3d}[len(stride)]
+        look = conv(inside, outside, tuple(stride), stride=tuple(stride), bias=False)
+        super().__init__(look, norm(outside, len(stride), kind), nn.ReLU(inplace=True))
         self.stride = tuple(stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -148,13 +151,15 @@ class ResidualBlock(nn.Module):
     """(B, C_in, *S) -> (B, C_out, *ceil(S / stride)): two convolutions beside an averaged shortcut."""
 
     def __init__(
-        self, inside: int, outside: int, kernel: Sequence[int], stride: Sequence[int], *, edge: bool = False
-    ) -> None:
+        self, inside: int, outside: int, kernel: Sequence[int], stride: Sequence[int], *, edge: bool = False,
+        kind: Norm = "group",
+    ) -> None:  # fmt: skip
         super().__init__()
+        axes = len(kernel)
         self.first = convolution(inside, outside, kernel, stride, edge=edge)
-        self.first_norm = norm(outside)
+        self.first_norm = norm(outside, axes, kind)
         self.second = convolution(outside, outside, kernel, edge=edge)
-        self.second_norm = norm(outside)
+        self.second_norm = norm(outside, axes, kind)
         self.stride = tuple(stride)
         changes = inside != outside or any(step != 1 for step in stride)
         self.shortcut = convolution(inside, outside, (1,) * len(kernel)) if changes else None
@@ -191,6 +196,7 @@ class Pyramid(nn.Module):
         strides: Sequence[Sequence[int]],
         *,
         edge: bool = False,
+        kind: Norm = "group",
     ) -> None:
         super().__init__()
         if not len(widths) == len(blocks) == len(kernels) == len(strides):
@@ -202,14 +208,17 @@ class Pyramid(nn.Module):
         inside = channels
         for width, count, kernel, stride in zip(widths, blocks, kernels, strides, strict=True):
             if count == 0:
-                stages.append(Patchify(inside, width, stride))
+                stages.append(Patchify(inside, width, stride, kind))
                 inside = width
                 continue
             still = (1,) * len(stride)
             stages.append(
                 nn.Sequential(
-                    ResidualBlock(inside, width, kernel, stride, edge=edge),
-                    *(ResidualBlock(width, width, kernel, still, edge=edge) for _ in range(count - 1)),
+                    ResidualBlock(inside, width, kernel, stride, edge=edge, kind=kind),
+                    *(
+                        ResidualBlock(width, width, kernel, still, edge=edge, kind=kind)
+                        for _ in range(count - 1)
+                    ),
                 )
             )
             inside = width

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sagittal.layers.convolution import Pyramid
+from sagittal.layers.convolution import Norm, Pyramid
 from sagittal.layers.features import Features
 from sagittal.layers.mixer import MixerConfig
 from sagittal.layers.mixer import blocks as layers_of
@@ -35,9 +35,10 @@ class Trunk(nn.Module):
         mixers: int,
         mixer: MixerConfig,
         inflated: bool = False,
+        norm: Norm = "group",
     ) -> None:
         super().__init__()
-        self.pyramid = Pyramid(channels, widths, blocks, kernels, strides, edge=inflated)
+        self.pyramid = Pyramid(channels, widths, blocks, kernels, strides, edge=inflated, kind=norm)
         self.to_tokens = nn.Linear(widths[-1], width)
         self.mixers = layers_of(mixer, width, mixers)
         self.norm = nn.LayerNorm(width)
