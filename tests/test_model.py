@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
+from sagittal.decoders.image import sample
 from sagittal.decoders.language import LanguageConfig, opened
+from sagittal.decoders.prompts import Prompts
 from sagittal.decoders.search import greedy
 from sagittal.encoders.image import ImageConfig
 from sagittal.encoders.picture import PictureConfig, PictureEncoder
 from sagittal.encoders.slices import SliceConfig
+from sagittal.encoders.table import Concept, Rows, TableConfig
 from sagittal.encoders.text import TextConfig
 from sagittal.encoders.tokenizer import train_tokenizer
 from sagittal.encoders.vit import VitConfig
@@ -107,6 +111,86 @@ def test_spacing_and_padding_reach_the_model() -> None:
     torch.testing.assert_close(beside.label_logits, alone.label_logits)
     torch.testing.assert_close(beside.embedding, alone.embedding)
     assert not torch.allclose(model.embed("it", image), alone.embedding)
+
+
+LABS = TableConfig({"crp": Concept("mg/L", 10, 20), "troponin": Concept("ng/L", 5, 10)}, layers=1, heads=2)
+
+
+def whole(fusion: Literal["early", "intermediate", "late"]) -> Model:
+    """Every decoder, and labs and text beside the image."""
+    torch.manual_seed(0)
+    film = BranchConfig(
+        PICTURE, ("nodule",), ("lung",), grades=("density",), levels=4, events=("death", "relapse"),
+        edges=(1.0, 3.0), prompts=True, draws=(8, 16),
+    )  # fmt: skip
+    scan = BranchConfig(VOLUME, ("bleed",), ("brain",), events=("death",), prompts=True, draws=(8, 8))
+    text = TextConfig(60, 12, 1, 2)
+    return Model(
+        ModelConfig(
+            {"film": film, "scan": scan},
+            text,
+            width=16,
+            embedding=12,
+            heads=2,
+            tables={"labs": LABS},
+            fusion=fusion,
+        )  # fmt: skip
+    ).eval()
+
+
+def labs(rows: int) -> Rows:
+    state = torch.zeros(rows, 2, dtype=torch.int64)
+    return Rows(
+        torch.tensor([[0, 1]] * rows), state, torch.randn(rows, 2), torch.zeros(rows, 2),
+        torch.ones(rows, 2, dtype=torch.bool),
+    )  # fmt: skip
+
+
+FUSIONS: tuple[Literal["early", "intermediate", "late"], ...] = ("early", "intermediate", "late")
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_decoder_stands_in_the_configuration(
+    fusion: Literal["early", "intermediate", "late"], tmp_path: Path
+) -> None:
+    save(whole(fusion), tmp_path)
+    model, image, text = load(tmp_path), torch.randn(2, 1, 16, 16), words(2)
+    assert model.config == whole(fusion).config
+    out = model("film", image, text, tables={"labs": labs(2)})
+    assert out.grade_logits.shape == (2, 1, 3)
+    assert (out.grade_logits.diff(dim=-1) <= 0).all()
+    assert out.risk.shape == (2, 2, 2)
+    click = Prompts(torch.full((2, 1, 2), 8.0), torch.ones(2, 1, dtype=torch.int64))
+    drawn = model.branch("film").prompt(out.features, click, (16, 16))
+    assert drawn.masks.shape[0] == 2
+    film = sample(model.branch("film").draw, (2, 1, 16, 16), model.text(text), steps=2)
+    assert film.shape == (2, 1, 16, 16) and film.isfinite().all()
+    scan = model("scan", torch.randn(1, 2, 4, 16, 16))
+    assert scan.risk.shape == (1, 1)
+    assert sample(model.branch("scan").draw, (1, 2, 4, 8, 8), steps=1).shape == (1, 2, 4, 8, 8)
+    with pytest.raises(BadInput, match="no table 'vitals'"):
+        model("film", image, tables={"vitals": labs(2)})
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_fusion_listens_and_does_without(fusion: Literal["early", "intermediate", "late"]) -> None:
+    model, image = whole(fusion), torch.randn(2, 1, 16, 16)
+    for name, parameter in model.named_parameters():
+        if name.endswith("gates"):
+            torch.nn.init.constant_(parameter, 0.7)
+    alone = model("film", image)
+    assert alone.label_logits.isfinite().all()
+    rows = labs(2)
+    other = rows._replace(value=rows.value + 3)
+    told, otherwise = (model("film", image, tables={"labs": each}) for each in (rows, other))
+    assert not torch.allclose(told.label_logits, alone.label_logits)
+    assert not torch.allclose(told.label_logits, otherwise.label_logits)
+    half = rows._replace(mask=torch.tensor([[True, True], [False, False]]))
+    partly = model("film", image, tables={"labs": half})
+    torch.testing.assert_close(partly.label_logits[0], told.label_logits[0])
+    torch.testing.assert_close(partly.label_logits[1], alone.label_logits[1])
+    nobody = words(2)._replace(mask=torch.zeros(2, 5, dtype=torch.bool))
+    torch.testing.assert_close(model("film", image, nobody).label_logits, alone.label_logits)
 
 
 def test_missing_text_equals_image_only() -> None:

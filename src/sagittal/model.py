@@ -1,10 +1,12 @@
 """The whole model on one screen: encoders, fusion, decoders; one branch a kind of image.
 
 model = Model(ModelConfig(branches={"chest-xray": BranchConfig(PictureConfig(), labels=("nodule",), ...)}))
-output = model("chest-xray", image, text)     # image (B, C, *S), text Tokens | None
+output = model("chest-xray", image, text)     # image (B, C, *S), text Tokens | None, tables {"labs": Rows}
 output.label_logits                           # (B, L)
-output.mask_logits                            # (B, M, *S)
-output.embedding @ model.encode_text(text).T  # cosine similarity: zero-shot by prompts
+output.mask_logits                            # (B, M, *S); output.grade_logits, output.risk
+model.branch("chest-xray").prompt(output.features, prompts, size)          # masks by points, boxes, texts
+sample(model.branch("chest-xray").draw, (B, C, *S), model.text(text))      # decoders/image.py: an image
+model.asked(output.embedding, model.axes(["A nodule."], ["No nodule."]))   # (B, 1) zero-shot by prompts
 model.language(text, output.features)         # (B, T, V): the next token; decoders/search.py writes
 """
 
@@ -12,22 +14,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sagittal.decoders.image import ImageDecoder
 from sagittal.decoders.label import LabelDecoder
 from sagittal.decoders.language import LanguageConfig, LanguageDecoder
 from sagittal.decoders.mask import MaskDecoder
-from sagittal.encoders.image import ImageConfig, build, plan
+from sagittal.decoders.ordinal import OrdinalDecoder
+from sagittal.decoders.prompt import PromptDecoder
+from sagittal.decoders.survival import HazardDecoder, RiskDecoder
+from sagittal.encoders.image import ImageConfig, Plan, build, plan
+from sagittal.encoders.table import Rows, TableConfig, TableEncoder
 from sagittal.encoders.text import TextConfig, TextEncoder
 from sagittal.encoders.tokenizer import Tokenizer, read_tokenizer
 from sagittal.errors import BadInput
+from sagittal.fusion.early import EarlyFusion
 from sagittal.fusion.intermediate import IntermediateFusion
+from sagittal.fusion.late import LateFusion
 from sagittal.layers.attention import AttentionPool
 from sagittal.layers.config import from_json, to_json
 from sagittal.layers.convolution import enlarge
@@ -35,20 +45,39 @@ from sagittal.layers.features import Extent, Features, Tokens
 from sagittal.layers.weights import load_shards, save_shards, write_atomic
 
 MAX_CONFIG_BYTES = 1_000_000
+MAX_SCALE = 4.6052  # log 100, Radford 2021
 
 
 @dataclass(frozen=True)
 class BranchConfig:
-    """One kind of image: its encoder, the names of its labels and of its masks (either may be empty)."""
+    """One kind of image: its encoder, and what is decoded from it; each may be empty.
+
+    Attributes:
+        labels, masks: findings that are there or not, structures that are drawn.
+        grades: findings of ``levels`` steps in order (BI-RADS, Kellgren-Lawrence).
+        events: what happens later: a log risk each, or hazards in intervals that end at ``edges``.
+        prompts: draw what points, boxes, a text or an earlier mask ask for.
+        draws: widths, finest first, of a network that draws such images out of noise.
+    """
 
     encoder: ImageConfig
     labels: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
+    grades: tuple[str, ...] = ()
+    levels: int = 4
+    events: tuple[str, ...] = ()
+    edges: tuple[float, ...] = ()
+    prompts: bool = False
+    draws: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """``width`` of every token, ``embedding`` of the space that images and texts share."""
+    """``width`` of every token, ``embedding`` of the space that images and texts share.
+
+    ``tables`` by name (labs, vitals, codes) join image and text by ``fusion``: "early", one trunk over all
+    tokens; "intermediate", the image looks at the others; "late", each says its labels alone, combined.
+    """
 
     branches: dict[str, BranchConfig] = field(default_factory=dict)
     text: TextConfig | None = None
@@ -56,16 +85,28 @@ class ModelConfig:
     embedding: int = 128
     heads: int = 6
     language: LanguageConfig | None = None
+    tables: dict[str, TableConfig] = field(default_factory=dict)
+    fusion: Literal["early", "intermediate", "late"] = "intermediate"
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What may come beside an image."""
+        return (*(("text",) if self.text else ()), *self.tables)
 
 
 @dataclass(frozen=True)
 class Output:
-    """label_logits (B, L), mask_logits (B, M, *S), embedding (B, E) of length 1, features before fusion."""
+    """label_logits (B, L), mask_logits (B, M, *S), embedding (B, E) of length 1, features before fusion.
+
+    grade_logits (B, G, levels - 1): of being above each level. risk (B, R), or (B, R, T) with edges.
+    """
 
     label_logits: Tensor | None
     mask_logits: Tensor | None
     embedding: Tensor
     features: Features
+    grade_logits: Tensor | None = None
+    risk: Tensor | None = None
 
 
 class Branch(nn.Module):
@@ -78,16 +119,45 @@ class Branch(nn.Module):
         self.axes, self.channels = out.axes, out.channels
         self.pool = AttentionPool(width, 1, model.heads)
         self.project = nn.Linear(2 * width, model.embedding)
-        labels, masks = config.labels, config.masks
+        labels, masks, heads = config.labels, config.masks, model.heads
         self.masks = (
-            MaskDecoder(width, out.widths, out.kernels, len(masks), out.detail, out.finest) if masks else None
+            MaskDecoder(width, out.widths, out.kernels, len(masks), out.detail, out.finest, out.norm)
+            if masks
+            else None
         )
-        self.labels = LabelDecoder(width, model.heads, labels, masks, self.axes) if labels else None
+        self.labels = LabelDecoder(width, heads, labels, masks, self.axes) if labels else None
+        self.grades = OrdinalDecoder(width, heads, config.grades, config.levels) if config.grades else None
+        self.risk: HazardDecoder | RiskDecoder | None = None
+        if config.events and config.edges:
+            self.risk = HazardDecoder(width, heads, config.events, config.edges)
+        elif config.events:
+            self.risk = RiskDecoder(width, heads, config.events)
+        self.prompt = (
+            PromptDecoder(width, heads, out.widths, out.kernels, detail=out.detail, finest=out.finest)
+            if config.prompts
+            else None
+        )
+        self.draw = drawer(out, width, heads, config.draws) if config.draws else None
+        late = model.fusion == "late" and labels
+        self.late = LateFusion(width, model.others, len(labels), beside=("image",)) if late else None
 
     def embed(self, features: Features) -> Tensor:
         """Image tokens -> (B, E) of length 1: what one query finds, beside the mean."""
         found = self.pool(features.tokens, features.mask)[:, 0]
         return functional.normalize(self.project(torch.cat([found, features.pooled], dim=1)), dim=1)
+
+
+def drawer(out: Plan, width: int, heads: int, widths: Sequence[int]) -> ImageDecoder:
+    """What draws images like a branch's own, each level of half the size of the one before."""
+    still, halved = (1,) * out.axes, (2,) * out.axes
+    return ImageDecoder(
+        width,
+        heads,
+        channels=out.channels,
+        widths=widths,
+        kernels=((3,) * out.axes,) * len(widths),
+        strides=(still, *(halved,) * (len(widths) - 1)),
+    )
 
 
 class Model(nn.Module):
@@ -99,33 +169,54 @@ class Model(nn.Module):
         self.branches = nn.ModuleDict({k: Branch(v, config) for k, v in config.branches.items()})
         self.text = TextEncoder(config.text, config.width) if config.text else None
         self.project_text = nn.Linear(config.width, config.embedding) if config.text else None
-        self.fusion = IntermediateFusion(config.width, config.heads, ("text",) if config.text else ())
+        self.tables = nn.ModuleDict({k: TableEncoder(v, config.width) for k, v in config.tables.items()})
+        names = config.others if config.fusion == "intermediate" else ()
+        self.fusion: IntermediateFusion | EarlyFusion = IntermediateFusion(config.width, config.heads, names)
+        if config.fusion == "early":
+            self.fusion = EarlyFusion(config.width, config.heads, ("image", *config.others))
         self.language = LanguageDecoder(config.language, config.width) if config.language else None
         self.scale = nn.Parameter(torch.tensor(2.659))  # log(1 / 0.07), Radford 2021
 
     def forward(
         self, branch: str, image: Tensor, text: Tokens | None = None, *, present: Tensor | None = None,
-        extent: Extent | None = None, upsample: bool = True,
+        extent: Extent | None = None, tables: Mapping[str, Rows] | None = None, upsample: bool = True,
     ) -> Output:  # fmt: skip
         """image (B, C, *S); present (B, C) bool, False where a channel was not acquired.
 
         ``extent``: spacing in mm and real size, for the encoders that count in mm (vit, slices).
         ``upsample=False`` leaves mask logits at the resolution of the finest map (cheaper to train on).
         """
-        part = self._branch(branch)
+        part = self.branch(branch)
         features = self.encode(branch, image, present=present, extent=extent)
-        tokens = self.fusion(features.tokens, {"text": self._text()(text)} if text is not None else {})
+        if unknown := sorted(set(tables or {}) - set(self.tables)):
+            raise BadInput(
+                f"the model has no table {unknown[0]!r}", f"one of {', '.join(self.tables) or '-'}"
+            )
+        others = {name: self.tables[name](rows) for name, rows in (tables or {}).items()}
+        if text is not None:
+            others["text"] = self._text()(text)
+        tokens = self._fused(features, others)
         masks = part.masks(features.pyramid, tokens) if part.masks is not None else None
         labels = part.labels(tokens, masks, features.mask) if part.labels is not None else None
+        if labels is not None and part.late is not None:
+            labels = part.late(others, len(image), {"image": labels})
+        grades = part.grades(tokens, features.mask) if part.grades is not None else None
+        risk = part.risk(tokens, features.mask) if part.risk is not None else None
         if masks is not None and upsample:
             masks = enlarge(masks, image.shape[2:])
-        return Output(labels, masks, part.embed(features), features)
+        return Output(labels, masks, part.embed(features), features, grades, risk)
+
+    def _fused(self, features: Features, others: dict[str, Features]) -> Tensor:
+        """The image's tokens (B, N, D), which know the others."""
+        if isinstance(self.fusion, EarlyFusion):
+            return self.fusion.tokens_of("image", {"image": features, **others})
+        return self.fusion(features.tokens, others if self.fusion.blocks else {})
 
     def encode(
         self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
     ) -> Features:
         """The branch's image encoder alone: image (B, C, *S) -> Features."""
-        part = self._branch(branch)
+        part = self.branch(branch)
         if image.ndim != part.axes + 2 or image.shape[1] != part.channels:
             wanted = f"(B, {part.channels}, {', '.join('ZYX'[3 - part.axes :])})"
             raise BadInput(f"image for {branch} has shape {tuple(image.shape)}", wanted)
@@ -136,7 +227,7 @@ class Model(nn.Module):
         self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
     ) -> Tensor:
         """image (B, C, *S) -> (B, E) of length 1, without running the decoders."""
-        return self._branch(branch).embed(self.encode(branch, image, present=present, extent=extent))
+        return self.branch(branch).embed(self.encode(branch, image, present=present, extent=extent))
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids, mask (B, T) -> (B, E) of length 1."""
@@ -144,12 +235,24 @@ class Model(nn.Module):
         assert self.project_text is not None
         return functional.normalize(self.project_text(pooled), dim=1)
 
+    def axes(self, present: Sequence[str], absent: Sequence[str]) -> Tensor:
+        """P pairs of sentences -> (P, E): from the one to the other, what ``asked`` looks along."""
+        assert self.tokenizer is not None and self.config.text is not None
+        texts = self.tokenizer([*present, *absent], self.config.text.length)
+        there, gone = self.encode_text(*texts).chunk(2)
+        return there - gone
+
+    def asked(self, embedding: Tensor, axes: Tensor) -> Tensor:
+        """(B, E), (P, E) -> (B, P) log-odds that a sentence and not its denial is right (Tiu 2022)."""
+        return embedding @ axes.T * self.scale.clamp(max=MAX_SCALE).exp()
+
     def _text(self) -> TextEncoder:
         if self.text is None:
             raise BadInput("this model has no text encoder", fix="choose a model with one")
         return self.text
 
-    def _branch(self, name: str) -> Branch:
+    def branch(self, name: str) -> Branch:
+        """Raises BadInput for a name the model lacks."""
         if name not in self.branches:
             raise BadInput(f"the model has no branch {name[:80]!r}", f"one of {', '.join(self.branches)}")
         branch = self.branches[name]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sagittal.fusion.modalities import Join, Modalities
+from sagittal.fusion.modalities import Join, Modalities, present
 from sagittal.layers.attention import AttentionBlock
 from sagittal.layers.features import Features
 from sagittal.layers.initial import normal
@@ -41,3 +41,9 @@ class EarlyFusion(nn.Module):
             tokens = block(tokens, mask)
         tokens = self.norm(tokens)
         return Features((), tokens, tokens[:, 0], mask)
+
+    def tokens_of(self, name: str, modalities: Modalities) -> Tensor:
+        """The fused tokens (B, N, D) of one modality that is there."""
+        found = present(modalities, self.join.kinds.keys())
+        start = 1 + sum(each.tokens.shape[1] for other, each in found.items() if other < name)
+        return self(modalities).tokens[:, start : start + found[name].tokens.shape[1]]

@@ -13,10 +13,13 @@ from sagittal.fusion.modalities import Modalities, present, rows_present
 class LateFusion(nn.Module):
     """``fuse({"image": Features | None, ...}) -> logits (B, L)``: one linear head a modality on ``pooled``.
 
-    Trained with modality dropout, `Combination` is calibrated for every subset of modalities.
+    Trained with modality dropout, `Combination` is calibrated for every subset of modalities. ``beside``
+    names modalities whose predictions are made elsewhere and are given as ``made``.
     """
 
-    def __init__(self, width: int, modalities: Sequence[str], labels: int) -> None:
+    def __init__(
+        self, width: int, modalities: Sequence[str], labels: int, beside: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.heads = nn.ModuleDict(
             {
@@ -24,12 +27,15 @@ class LateFusion(nn.Module):
                 for name in sorted(modalities)
             }
         )
-        self.combine = Combination(modalities, labels)
+        self.combine = Combination((*modalities, *beside), labels)
 
-    def forward(self, modalities: Modalities, rows: int = 1) -> Tensor:
+    def forward(
+        self, modalities: Modalities, rows: int = 1, made: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         found = present(modalities, self.heads.keys())
         predictions = {name: self.heads[name](features.pooled) for name, features in found.items()}
-        return self.combine(predictions, {n: rows_present(f) for n, f in found.items()}, rows)
+        there = {n: rows_present(f) for n, f in found.items()}
+        return self.combine(predictions | dict(made or {}), there, rows)
 
     def alone(self, modalities: Modalities) -> dict[str, Tensor]:
         """What each modality that is there predicts by itself: name -> logits (B, L)."""

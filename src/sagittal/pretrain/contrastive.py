@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-MAX_SCALE = 4.6052  # log 100, Radford 2021
+from sagittal.model import MAX_SCALE
 
 
 def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, same: Tensor | None = None) -> Tensor:
