@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from arrays import Arrays
 from backbone import URGENCY, Backbone, Said, impression, urgency
-from labels_needed import KIND, Floats, sentences
+from films import KIND, Conventional, Floats, Seen, pooled, sentences, statements
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -103,14 +103,14 @@ def conventional(
     rows = chosen(wanted, count)
     if not path.exists():
         torch.manual_seed(recipe.seed)
-        net, answers = backbone.Conventional(classes), torch.from_numpy(wanted[rows])
+        net, answers = Conventional(classes), torch.from_numpy(wanted[rows])
 
         def loss(batch: tuple[Tensor, Tensor, int]) -> dict[str, Tensor]:
             return {"cross_entropy": functional.cross_entropy(net(batch[0]).float(), answers[batch[1]])}
 
         steps = recipe.few_steps if count else recipe.all_steps
         plan = replace(planned(recipe, steps), learning_rate=recipe.conventional_rate)
-        draw = needed.batches(labelled.images[rows], recipe.conventional_batch, recipe.seed, backbone.moved)
+        draw = needed.batches(labelled.images[rows], recipe.conventional_batch, recipe.seed)
         fit(net, loss, draw, plan)
         guess = torch.from_numpy(needed.encoded(net.eval(), test)).softmax(1).numpy()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,11 +210,13 @@ def area(recipe: Recipe, truth: NDArray[Any], guess: Floats) -> Interval:
 
 
 def few_and_none(
-    model: Backbone, recipe: Recipe, known: Tensor, unseen: Tensor, labelled: Arrays, test: Arrays
+    model: Backbone, recipe: Recipe, known: Seen, unseen: Seen, labelled: Arrays, test: Arrays
 ) -> list[Line]:
     """A and B by a linear head, C and D by prompts."""
     lines = []
-    table, asked = (backbone.pooled(tokens.float()).numpy() for tokens in (known, unseen))
+    table, asked = (
+        torch.cat([pooled(some) for some in backbone.pieces(films)]).numpy() for films in (known, unseen)
+    )
     for task, key in ADAPTED.items():
         column = FINDINGS.index(key)
         wanted = labelled.labels[:, column].astype(np.int64)
@@ -235,7 +237,7 @@ def named(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array([urgency(present) for present in every])
 
 
-def instructed(model: Backbone, recipe: Recipe, unseen: Tensor, said: Said, test: Arrays) -> list[Line]:
+def instructed(model: Backbone, recipe: Recipe, unseen: Seen, said: Said, test: Arrays) -> list[Line]:
     """E and F, and what needs no image at all."""
     texts, references = backbone.written(model, unseen), [impression(row["report"]) for row in test.rows]
     usual = Counter(said.impressions).most_common(1)[0][0]
@@ -252,7 +254,7 @@ def instructed(model: Backbone, recipe: Recipe, unseen: Tensor, said: Said, test
     truth, chances = named(test.labels), backbone.triaged(model, unseen)
     lines += triage_lines(recipe, f"{FOUNDATION}, instruction", 0, truth, chances)
     stated = [
-        sorted({key for s in sentences(text) for key, there, _ in needed.statements(s) if there == "present"})
+        sorted({key for s in sentences(text) for key, there, _ in statements(s) if there == "present"})
         for text in texts
     ]
     derived = np.array([urgency(present) for present in stated])

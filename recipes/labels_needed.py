@@ -3,7 +3,7 @@
     python recipes/labels_needed.py data | pretrain | curves | table   [--set name=value]   resumable
 
 data      phantom films of 64 pixels: some with their reports and no labels, some with labels, some to test on
-pretrain  one encoder each for contrastive (sentences of the reports), masked and both, on 1k, 3k, 6k films
+pretrain  one encoder each for contrastive (sentences of the reports), masked and both, on 1k, 3k, 10k films
 curves    AUROC on unseen films at 10, 100, 1,000 and all labels, 5 seeds: a linear probe on each frozen
           encoder, the same network trained from nothing, a ResNet-18 trained from nothing
 table     labels that each needs for the same AUROC, their ratio and its interval; writes JSON
@@ -16,8 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,34 +26,36 @@ from typing import Any
 import numpy as np
 import torch
 from arrays import Arrays, cohort
-from augment import film
+from films import (
+    KIND,
+    SPEC,
+    WIDTH,
+    Batch,
+    Conventional,
+    FilmEncoder,
+    Floats,
+    Matcher,
+    Reports,
+    Seen,
+    batches,
+    matching,
+    pooled,
+    reports,
+)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import update_bn
 
-from sagittal.encoders.picture import PictureConfig, PictureEncoder
-from sagittal.encoders.text import TextConfig, TextEncoder
 from sagittal.encoders.tokenizer import Tokenizer, train_tokenizer
+from sagittal.layers.features import Features
 from sagittal.measure.discrimination import auroc
 from sagittal.phantom.truth import LABELS
-from sagittal.pretrain.contrastive import sigmoid_loss
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
 from sagittal.pretrain.recipe import changed
-from sagittal.report.parse import parse
-from sagittal.study.spec import InputSpec
 from sagittal.training.loop import FitConfig, Progress, fit
 
-Floats = NDArray[np.float32]
-KIND = "chest-xray"
-SPEC = InputSpec(
-    modality=("DX", "CR"),
-    body_part="CHEST",
-    orientation="LF",
-    size=(64, 64),
-    fit="resize",
-    normalise="percentile",
-)
-MASKING = Masking((16, 16), 0.5, (2, 2))
+MASKING = Masking((8, 8), 0.5, (2, 2))
 
 
 @dataclass(frozen=True)
@@ -63,40 +66,40 @@ class Recipe:
         films: with reports, for pre-training; labelled: others, with labels; test: of the held-out split.
         sizes: films that pre-training may see, for the comparison of objectives.
         counts: labels of a curve; 0 stands for all.
-        steps: of pre-training, one entry a size; scratch_steps: of training from nothing, one a count.
+        steps: of pre-training, one entry a size; scratch_steps, resnet_steps: of training from nothing, one
+            a count.
         finding: whose labels are counted.
         bf16: None: where this processor gains from it.
     """
 
     out: str = "runs/labels_needed"
     seed: int = 20261128
-    films: int = 6_000
+    films: int = 10_000
     labelled: int = 5_000
     test: int = 1_500
     finding: str = "rib_fracture"
-    sizes: tuple[int, ...] = (1_000, 3_000, 6_000)
+    sizes: tuple[int, ...] = (1_000, 3_000, 10_000)
     counts: tuple[int, ...] = (10, 100, 1_000, 0)
     seeds: int = 5
-    steps: tuple[int, ...] = (400, 600, 1_000)
+    steps: tuple[int, ...] = (300, 600, 1_200)
     batch: int = 64
-    sentences: int = 48
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 4e-3
     scratch_batch: int = 32
-    scratch_steps: tuple[int, ...] = (80, 200, 500, 1_000)
+    scratch_steps: tuple[int, ...] = (100, 200, 500, 1_200)
+    scratch_rate: float = 3e-3
+    resnet_steps: tuple[int, ...] = (50, 100, 200, 400)
+    resnet_rate: float = 1e-3
     resnet_seeds: int = 3
     bf16: bool | None = None
     pneumonia: str = "../shared/data/pneumoniamnist/pneumoniamnist_full_reassembled.npz"
 
 
-ENCODER = PictureConfig(
-    widths=(24, 48, 96, 128), blocks=(1, 1, 2, 1), strides=(2, 2, 2, 1), mixers=1, heads=4
-)
-WIDTH = 128
-
-
 def phantoms(recipe: Recipe, part: str) -> Arrays:
-    """The films of "films", "labelled" or "test", drawn if they are not there yet."""
-    streams = ("films", "labelled", "test")
+    """The films of "films", "labelled" or "test", drawn if they are not there yet.
+
+    The films of the third seed were looked at while the form of the network was chosen: they test nothing.
+    """
+    streams = ("films", "labelled", "looked at", "test")
     return cohort(
         Path(recipe.out) / part,
         KIND,
@@ -117,80 +120,12 @@ def data(recipe: Recipe, first: int, of: int) -> None:
 # --- pre-training ---------------------------------------------------------------------------------------
 
 
-def statements(text: str) -> frozenset[tuple[str, str, str]]:
-    """What a sentence says, as far as two images may share it: observation, presence, side."""
-    return frozenset(
-        (f.observation.key, f.presence.value, str(f.laterality or "")) for f in parse(text, "en")
-    )
-
-
-@dataclass(frozen=True)
-class Reports:
-    """What the reports of films say; what says the same, as our parser reads it, is one statement.
-
-    Attributes:
-        statements: what each says; wordings: its sentences, in the order met.
-        of_film: statements of each film.
-    """
-
-    statements: tuple[frozenset[tuple[str, str, str]], ...]
-    wordings: tuple[tuple[str, ...], ...]
-    of_film: tuple[tuple[int, ...], ...]
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """One sentence a statement."""
-        return tuple(wordings[0] for wordings in self.wordings)
-
-
-def sentences(report: str) -> list[str]:
-    """The report cut at its full stops."""
-    return report.replace(". ", ".\n").split("\n")
-
-
-def reports(films: Arrays) -> Reports:
-    """The films' reports; the parser is asked once a wording."""
-    known: dict[frozenset[tuple[str, str, str]], int] = {}
-    wordings: list[list[str]] = []
-    read: dict[str, int] = {}
-    rows = []
-    for row in films.rows:
-        mine = set()
-        for sentence in sentences(row["report"]):
-            if sentence not in read:
-                said = statements(sentence)
-                if said and said not in known:
-                    known[said] = len(known)
-                    wordings.append([])
-                read[sentence] = known.get(said, -1)
-                if said:
-                    wordings[read[sentence]].append(sentence)
-            mine.add(read[sentence])
-        rows.append(tuple(sorted(mine - {-1})))
-    return Reports(tuple(known), tuple(map(tuple, wordings)), tuple(rows))
-
-
-class Pretrained(nn.Module):
-    """An image encoder with a text tower and a masked-image head beside it."""
+class Pretrained(Matcher):
+    """Image and text encoder with a masked-image head beside them."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self.tokenizer = tokenizer
-        self.encoder = PictureEncoder(ENCODER, WIDTH)
-        self.text = TextEncoder(
-            TextConfig(vocabulary=max(tokenizer.size, 300), length=32, layers=2, heads=4), WIDTH
-        )
-        self.project = nn.Linear(2 * WIDTH, 96)
-        self.project_text = nn.Linear(WIDTH, 96)
-        self.scale = nn.Parameter(torch.tensor(2.3))
-        self.bias = nn.Parameter(torch.tensor(-1.0))
-        self.masked = MaskedHead(WIDTH, ENCODER.widths[-1], 1, MASKING)
-
-
-def features(encoder: nn.Module, image: Tensor) -> Tensor:
-    """(B, 2 D): mean and highest of the tokens; a fracture is one token among sixty-four."""
-    found = encoder(image)
-    return torch.cat([found.pooled, found.tokens.amax(1)], 1)
+        super().__init__(tokenizer)
+        self.masked = MaskedHead(WIDTH, WIDTH, 1, MASKING)
 
 
 def objective(
@@ -203,52 +138,16 @@ def objective(
         found: dict[str, Tensor] = {}
         if kind in ("contrastive", "both"):
             rng = np.random.default_rng([recipe.seed, number])
-            rows = [said.of_film[i] for i in which.tolist()]
-            pool = np.unique(np.concatenate([np.asarray(row) for row in rows]))
-            chosen = rng.permutation(pool)[: recipe.sentences]
-            right = torch.tensor([[float(j in row) for j in chosen] for row in map(set, rows)])
-            tokens = model.tokenizer([said.sentences[j] for j in chosen], 32)
-            text = functional.normalize(model.project_text(model.text(tokens).pooled), dim=1)
-            seen = functional.normalize(model.project(features(model.encoder, image)), dim=1)
-            # A sentence is right for many films: every pair a question of its own, averaged over sentences.
-            found["pairs"] = sigmoid_loss(seen, text, model.scale, model.bias, right) / len(chosen)
+            found["pairs"] = matching(model, model.encoder(image), which, said, rng)
         if kind in ("masked", "both"):
             blocks = block_mask(len(image), image.shape[2:], MASKING)
-            hidden = model.encoder(model.masked.hide(image, blocks))
-            found["masked"] = masked_loss(
-                model.masked(hidden, blocks.shape[2:]), target(image, MASKING), blocks
-            )
+            tokens = model.encoder(model.masked.hide(image, blocks)).coarse
+            grid = tokens.transpose(1, 2).unflatten(2, tuple(blocks.shape[2:]))
+            guess = model.masked(Features((grid,), tokens, tokens.mean(1)), blocks.shape[2:])
+            found["masked"] = masked_loss(guess, target(image, MASKING), blocks)
         return found
 
     return terms
-
-
-Batch = tuple[Tensor, Tensor, int]
-"""Images (B, 1, 64, 64), their indices (B,), the number of the batch."""
-
-
-def augmented(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """The films as they may look elsewhere."""
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    return film(image, torch.zeros(len(image), 1, 4, 4), generator)[0]
-
-
-def batches(
-    images: NDArray[Any],
-    size: int,
-    seed: int,
-    vary: Callable[[Tensor, np.random.Generator], Tensor] = augmented,
-) -> Callable[[int], Iterator[Batch]]:
-    """Batches of varied images, the same at every call."""
-
-    def draw(start: int) -> Iterator[Batch]:
-        for number in range(start, 10**9):
-            rng = np.random.default_rng([seed, number])
-            which = np.sort(rng.choice(len(images), min(size, len(images)), replace=False))
-            image = torch.from_numpy(np.asarray(images[which], np.float32))
-            yield vary(image, rng), torch.from_numpy(which), number
-
-    return draw
 
 
 OBJECTIVES = ("contrastive", "both", "masked")
@@ -270,17 +169,54 @@ def pretrain(recipe: Recipe, first: int, of: int) -> None:
             continue
         films = Arrays(every.images[:count], every.masks[:count], every.labels[:count], every.rows[:count])
         said = reports(films)
+        print(f"{kind} {count}: {len(said.statements)} statements", flush=True)
         torch.manual_seed(recipe.seed)
-        model = Pretrained(train_tokenizer(said.sentences, 400))
+        model = Pretrained(train_tokenizer([text for each in said.wordings for text in each], 512))
         fit(
             model,
             objective(model, kind, said, recipe),
             batches(films.images, recipe.batch, recipe.seed),
-            FitConfig(steps, recipe.learning_rate, report_steps=50, save_seconds=120, bf16=recipe.bf16),
+            planned(recipe, steps),
             folder=folder,
             report=_say(f"{kind} {count}"),
         )
+        for task in tasks(recipe):
+            remember(model.eval(), kind, said, task, folder)
         save(model.encoder, folder / "encoder.pt")
+
+
+def planned(recipe: Recipe, steps: int) -> FitConfig:
+    """How an encoder is pre-trained."""
+    return FitConfig(
+        steps, recipe.learning_rate, weight_decay=0.05, average=None, report_steps=50, save_seconds=120,
+        bf16=recipe.bf16,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def remember(model: Pretrained, kind: str, said: Reports, task: Task, folder: Path) -> None:
+    """Features of a task's pictures, once: pooled, and beside them what the prompt for its finding says."""
+    found = {}
+    for part, images in (("train", task.images), ("test", task.test)):
+        rows = []
+        for start in range(0, len(images), 256):
+            seen = model.encoder(torch.from_numpy(np.asarray(images[start : start + 256], np.float32)))
+            rows.append(torch.cat([pooled(seen), prompted(model, seen, said, task.finding)], 1))
+        every = torch.cat(rows).numpy()
+        found[part] = every if kind != "masked" else every[:, :-1]
+    np.savez(folder / f"{task.name}.npz", **found)
+
+
+def prompted(model: Pretrained, seen: Seen, said: Reports, finding: str) -> Tensor:
+    """(B, 1): log-odds of the likeliest sentence that names the finding, less those of its denial."""
+    named = [
+        (presence, words[0])
+        for triples, words in zip(said.statements, said.wordings, strict=True)
+        for key, presence, _ in triples
+        if key == finding and len(triples) == 1
+    ]
+    yes, no = ([w for p, w in named if (p == "present") == there] for there in (True, False))
+    return (model.match(seen, yes).logsumexp(1) - model.match(seen, no).logsumexp(1)).unsqueeze(1)
 
 
 def _say(name: str) -> Callable[[Progress], None]:
@@ -338,45 +274,43 @@ class _Basic(nn.Module):
         return functional.relu(self.body(x) + self.beside(x))
 
 
-class Scratch(nn.Module):
-    """The network that is pre-trained, trained from nothing instead."""
+def probe(train: Floats, wanted: Floats, test: Floats, *, prompt: bool = False) -> Floats:
+    """Scores of test rows by a ridge regression whose penalty leave-one-out errors choose.
 
-    def __init__(self, outputs: int) -> None:
-        super().__init__()
-        self.encoder = PictureEncoder(ENCODER, WIDTH)
-        self.head = nn.Linear(2 * WIDTH, outputs)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(features(self.encoder, image))
-
-
-def probe(train: Floats, wanted: Floats, test: Floats) -> Floats:
-    """Scores of test rows by a ridge regression whose penalty leave-one-out errors choose."""
+    ``prompt``: the last column is the answer to a prompt. It weighs as much as all the others together, so
+    few labels start from it.
+    """
     from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 6, 22)))
+    mean, spread = train.mean(0), train.std(0) + 1e-6
+    train, test = (train - mean) / spread, (test - mean) / spread
+    if prompt:
+        weight = np.sqrt(train.shape[1]).astype(np.float32)
+        train[:, -1] *= weight
+        test[:, -1] *= weight
+    model = RidgeCV(np.logspace(-1, 6, 22))
     return np.asarray(model.fit(train, 2 * wanted - 1).predict(test), np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
-    """Labelled pictures (N, 1, H, W), answers (N,), and those to test on."""
+    """Labelled pictures (N, 1, H, W), answers (N,), and those to test on; ``finding`` is prompted for."""
 
     name: str
+    finding: str
     images: NDArray[Any]
     wanted: Floats
     test: NDArray[Any]
     truth: Floats
 
 
+@cache
 def tasks(recipe: Recipe) -> list[Task]:
     """The phantom finding, and real films where they are at hand."""
     labelled, test = phantoms(recipe, "labelled"), phantoms(recipe, "test")
     column = LABELS[KIND].index(recipe.finding)
     wanted, truth = (each.labels[:, column].astype(np.float32) for each in (labelled, test))
-    found = [Task(recipe.finding, labelled.images, wanted, test.images, truth)]
+    found = [Task(recipe.finding, recipe.finding, labelled.images, wanted, test.images, truth)]
     if Path(recipe.pneumonia).exists():
         with np.load(recipe.pneumonia) as file:
             pictures = {
@@ -387,7 +321,11 @@ def tasks(recipe: Recipe) -> list[Task]:
             s: functional.interpolate(p, (64, 64), mode="bilinear").numpy().astype(np.float16)
             for s, p in pictures.items()
         }
-        found.append(Task("pneumonia", large["train"], answers["train"], large["test"], answers["test"]))
+        found.append(
+            Task(
+                "pneumonia", "consolidation", large["train"], answers["train"], large["test"], answers["test"]
+            )
+        )
     return found
 
 
@@ -402,27 +340,22 @@ def subset(wanted: Floats, count: int, seed: int) -> NDArray[np.int64]:
             return np.sort(rows)
 
 
-def trained(make: Callable[[int], nn.Module], task: Task, rows: NDArray[np.int64], steps: int, recipe: Recipe,
-            seed: int) -> Floats:  # fmt: skip
+def trained(make: Callable[[int], nn.Module], task: Task, rows: NDArray[np.int64], steps: int, rate: float,
+            recipe: Recipe, seed: int) -> Floats:  # fmt: skip
     """Scores of the test pictures by a network trained on ``rows`` from nothing."""
     torch.manual_seed(seed)
     net = make(1)
     images, wanted = task.images[rows], torch.from_numpy(task.wanted[rows])
     draw = batches(images, recipe.scratch_batch, seed)
-    average = 0.99 if steps > 400 else None
-    config = FitConfig(steps, learning_rate=1e-3, weight_decay=0.05, average=average, bf16=recipe.bf16)
+    config = FitConfig(steps, rate, weight_decay=0.05, average=0.99, bf16=recipe.bf16)
 
     def loss(batch: Batch) -> dict[str, Tensor]:
         guess = net(batch[0])[:, 0]
         return {"bce": functional.binary_cross_entropy_with_logits(guess, wanted[batch[1]])}
 
     fit(net, loss, draw, config)
-    if isinstance(net, ResNet18):
-        # The average of the weights needs statistics of its own.
-        net.train()
-        with torch.no_grad():
-            for batch, _ in zip(draw(0), range(20), strict=False):
-                net(batch[0])
+    # The average of the weights has batch statistics of its own (Izmailov 2018).
+    update_bn((batch[0] for batch, _ in zip(draw(0), range(30), strict=False)), net)
     return scores(net.eval(), task.test)
 
 
@@ -448,54 +381,54 @@ def curves(recipe: Recipe, first: int, of: int) -> None:
     jobs = []
     for task in tasks(recipe):
         for seed in range(recipe.seeds):
-            for count, steps in zip(recipe.counts, recipe.scratch_steps, strict=True):
-                jobs += [(task, way, count, steps, seed) for way in ("scratch", "untrained")]
+            for count, steps, few in zip(
+                recipe.counts, recipe.scratch_steps, recipe.resnet_steps, strict=True
+            ):
+                jobs += [(task, way, count, 0, seed) for way in ("untrained", *frozen(recipe))]
+                jobs.append((task, "scratch", count, steps, seed))
                 if seed < recipe.resnet_seeds:
-                    jobs.append((task, "resnet18", count, steps, seed))
-                for n in recipe.sizes:
-                    jobs += [
-                        (task, f"{kind}-{n}", count, steps, seed)
-                        for kind in ("contrastive", "masked", "both")
-                    ]
-    cached: dict[tuple[str, str], tuple[Floats, Floats]] = {}
-    # The frozen ones first: they are done in minutes.
-    jobs.sort(
-        key=lambda job: ("scratch", "resnet18").index(job[1]) if job[1] in ("scratch", "resnet18") else -1
-    )
+                    jobs.append((task, "resnet18", count, few, seed))
+    # The frozen ones first: they are done in minutes. Then a seed of both networks after the other.
+    jobs.sort(key=lambda job: (job[3] > 0, job[4]))
     for task, way, count, steps, seed in jobs[first::of]:
         path = out / f"{task.name}-{way}-{count}-{seed}.json"
-        frozen = way not in ("scratch", "resnet18", "untrained")
-        if path.exists() or (frozen and not _weights(recipe, way).exists()):
+        if path.exists():
             continue
         rows = subset(task.wanted, count, seed)
-        if way in ("scratch", "resnet18"):
-            guess = trained(Scratch if way == "scratch" else ResNet18, task, rows, steps, recipe, seed)
+        if way == "scratch":
+            guess = trained(Conventional, task, rows, steps, recipe.scratch_rate, recipe, seed)
+        elif way == "resnet18":
+            guess = trained(ResNet18, task, rows, steps, recipe.resnet_rate, recipe, seed)
         else:
-            name = f"{way}-{seed}" if way == "untrained" else way
-            if (task.name, name) not in cached:
-                cached[task.name, name] = _cached(recipe, task, way, seed)
-            known, unseen = cached[task.name, name]
-            guess = probe(known[rows], task.wanted[rows], unseen)
-        area = auroc(task.truth, guess)
-        path.write_text(json.dumps({"auroc": area, "labels": len(rows)}))
-        print(path.stem, round(area, 4), flush=True)
+            known, unseen = _untrained(task, seed) if way == "untrained" else _remembered(recipe, task, way)
+            prompt = way.startswith(("contrastive", "both"))
+            guess = probe(known[rows], task.wanted[rows], unseen, prompt=prompt)
+        path.write_text(json.dumps({"auroc": auroc(task.truth, guess), "labels": len(rows)}))
+        print(path.stem, round(auroc(task.truth, guess), 4), flush=True)
 
 
-def _weights(recipe: Recipe, way: str) -> Path:
-    kind, _, films = way.rpartition("-")
-    return folder_of(recipe, kind, int(films)) / "encoder.pt"
+def frozen(recipe: Recipe) -> list[str]:
+    """Ways whose encoder is there."""
+    folders = {f"{kind}-{n}": folder_of(recipe, kind, n) for kind in OBJECTIVES for n in recipe.sizes}
+    return [way for way, folder in folders.items() if (folder / "encoder.pt").exists()]
 
 
-def _cached(recipe: Recipe, task: Task, way: str, seed: int) -> tuple[Floats, Floats]:
+@cache
+def _remembered(recipe: Recipe, task: Task, way: str) -> tuple[Floats, Floats]:
+    with np.load(Path(recipe.out) / way / f"{task.name}.npz") as file:
+        return file["train"], file["test"]
+
+
+@cache
+def _untrained(task: Task, seed: int) -> tuple[Floats, Floats]:
     torch.manual_seed(seed)
-    encoder = PictureEncoder(ENCODER, WIDTH)
-    if way != "untrained":
-        encoder.load_state_dict(torch.load(_weights(recipe, way), weights_only=True))
-    encoder.eval()
-    return (
-        encoded(lambda image: features(encoder, image), task.images),
-        encoded(lambda image: features(encoder, image), task.test),
+    encoder = FilmEncoder()
+    update_bn(
+        (batch[0] for batch, _ in zip(batches(task.images, 64, seed)(0), range(20), strict=False)), encoder
     )
+    encoder.eval()
+    known, unseen = (encoded(lambda image: pooled(encoder(image)), each) for each in (task.images, task.test))
+    return known, unseen
 
 
 def needed(counts: Floats, areas: Floats, wanted: float) -> float:
@@ -550,6 +483,11 @@ def table(recipe: Recipe, first: int, of: int) -> None:
                 f"  {way:20}"
                 + "  ".join(f"{m:.3f} ({s:.3f})" for m, s in zip(areas.mean(0), areas.std(0), strict=True))
             )
+        prompts = {}
+        for way in frozen(recipe):
+            if way.startswith(("contrastive", "both")):
+                prompts[way] = auroc(task.truth, _remembered(recipe, task, way)[1][:, -1])
+                print(f"  {way} by a prompt for {task.finding}, no label: {prompts[way]:.3f}")
         ratios = {
             f"{way} against {base}": ratio(areas, ways[base], counts)
             for way, areas in ways.items()
@@ -562,6 +500,7 @@ def table(recipe: Recipe, first: int, of: int) -> None:
             )
         found[task.name] = {
             "counts": counts.tolist(),
+            "prompt": prompts,
             "auroc": {way: areas.tolist() for way, areas in ways.items()},
             "ratios": ratios,
         }

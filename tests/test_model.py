@@ -134,7 +134,7 @@ def whole(fusion: Literal["early", "intermediate", "late"]) -> Model:
             heads=2,
             tables={"labs": LABS},
             fusion=fusion,
-        )  # fmt: skip
+        )
     ).eval()
 
 
