@@ -20,19 +20,23 @@ def predict(
     out: Annotated[Path, typer.Option(help="CSV to write: study, patient, split, a column a label.")],
     split: Annotated[str | None, typer.Option(help="train, val or test; default: all.")] = None,
     branch: Annotated[str | None, typer.Option(help="Which branch of the model; default: what fits.")] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask in words instead: 'broken rib', or 'broken rib | intact ribs'. Repeatable."),
+    ] = None,
     assume: Assume = None,
     json: Json = False,
     quiet: Quiet = False,
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
-    """A probability a label for every study of a data set."""
+    """A probability a label, or an answer a prompt, for every study of a data set."""
     check_out(out)
     loaded = load(model, device)
     opened = open_data(data)
     chosen = opened.only(split) if split else opened
     with progress("predicting", len(chosen), quiet=quiet) as advance:
-        found = run(chosen, loaded, branch=branch, assume=assume, advance=advance)
+        found = run(chosen, loaded, branch=branch, assume=assume, prompts=prompt or (), advance=advance)
     write_csv(found, out)
     reasons = sorted({row.refused for row in found.rows if row.refused})
     document = {
@@ -45,6 +49,8 @@ def predict(
         "out_of_distribution": found.outside,
     }
     text = f"{len(found.rows)} studies scored by {found.model}: {out}"
+    if prompt:
+        text += "\nPrompts rank studies; nothing has calibrated them, so they are no probabilities."
     if found.refused:
         text += f"\n{found.refused} refused, their cells are empty: {reasons[0]}"
     if found.outside:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from sagittal.datasets.dataset import Dataset, Row
 from sagittal.errors import BadInput, Refused
 from sagittal.study.stated import apply_assume, parse_assume
 from sagittal.study.study import Study
+from sagittal.tasks.prompts import prompted
 from sagittal.zoo.capability import Classifies, Loaded, Scores
+from sagittal.zoo.card import Card
 from sagittal.zoo.ours import inputs
-
-
-@runtime_checkable
-class _Model(Classifies, Loaded, Protocol):
-    """A loaded model that classifies."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +61,21 @@ def predict(
     split: str | None = None,
     branch: str | None = None,
     assume: str | Mapping[str, str] | None = None,
+    prompts: Sequence[str] = (),
     advance: Callable[[int], None] | None = None,
 ) -> Predictions:
     """Score every study of ``data``.
 
     A model with one branch, or a named branch, states modality and body part where the files do not
     say them. A study outside the gate is scored all the same and counted: judging a model needs every
-    row. One outside the `InputSpec` has no probability.
+    row. One outside the `InputSpec` has no probability. With ``prompts`` (`tasks.prompts.parse_prompts`)
+    these are the labels, and their numbers rank studies: nothing has calibrated them.
 
     Raises:
         BadInput: no such split or branch, or a model that does not classify.
         Refused: every single study was refused; says why of the first.
     """
-    if not isinstance(model, _Model):
+    if not isinstance(model, Classifies):
         raise BadInput(f"model {model.card.name} scores no labels", "a model that does")
     if split is not None:
         data = data.only(split)
@@ -85,11 +83,14 @@ def predict(
     names = [branch] if branch else [name for name, b in card.branches.items() if b.labels]
     if not names:
         raise BadInput(f"model {card.name} has no branch with labels")
-    labels = tuple(dict.fromkeys(x.observation for name in names for x in card.branch(name).labels))
+    asked = prompted(model, prompts) if prompts else None
+    scorer: Classifies = asked or model
+    scored = (x.observation for name in names for x in card.branch(name).labels)
+    labels = asked.labels if asked else tuple(dict.fromkeys(scored))
     user = parse_assume(assume)
     rows = []
     for row in data.rows:
-        rows.append(_one(row, model, names, user))
+        rows.append(_one(row, scorer, card, names, user))
         if advance is not None:
             advance(1)
     found = Predictions(card.name, labels, tuple(rows))
@@ -98,11 +99,11 @@ def predict(
     return found
 
 
-def _one(row: Row, model: _Model, names: list[str], user: Mapping[str, str]) -> Prediction:
+def _one(row: Row, model: Classifies, card: Card, names: list[str], user: Mapping[str, str]) -> Prediction:
     study = apply_assume(row.load(), user)
     reason = "no series fits the model"
     for name in names:
-        spec = model.card.branch(name).input
+        spec = card.branch(name).input
         told = _told(study, spec.modality, spec.body_part, user) if len(names) == 1 else study
         for series in inputs(told, spec):
             try:

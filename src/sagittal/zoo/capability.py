@@ -52,6 +52,28 @@ class Inference:
     embedding: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """A question in words: what a study may show, and what holds where it does not."""
+
+    present: str
+    absent: str
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """Zero-shot: which of two statements an image is nearer to."""
+
+    card: Card
+
+    def ask(
+        self, study: Study, series: Sequence[Series], prompts: Sequence[Prompt], *, branch: str
+    ) -> Scores:
+        """`Prompt.present` -> share of its side in both (softmax); raw and calibrated are the same, for
+        nothing calibrates a sentence. Raises Refused outside the branch's `InputSpec`."""
+        ...
+
+
 @runtime_checkable
 class Loaded(Protocol):
     """A model ready to use."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sagittal.decoders.window import Window, slide
 from sagittal.errors import BadInput, Refused
-from sagittal.layers.features import Tokens
+from sagittal.layers.features import Features, Tokens
 from sagittal.model import Model, Output
 from sagittal.model import load as load_weights
 from sagittal.study.context import Context
@@ -22,7 +22,7 @@ from sagittal.study.spec import InputSpec
 from sagittal.study.study import Series, Study
 from sagittal.study.volume import Volume
 from sagittal.zoo.calibrator import calibrate
-from sagittal.zoo.capability import Inference, Masks, Scores
+from sagittal.zoo.capability import Inference, Masks, Prompt, Scores
 from sagittal.zoo.card import BranchCard, Card
 from sagittal.zoo.gate import Distance, Gate, load_gates
 
@@ -71,7 +71,7 @@ class SagittalModel:
         card = self.card.branch(branch)
         prepared = self._prepare(study, series, card)
         output = self.forward(branch, prepared.array[None], [context_text(study.context)])
-        distance = self._distance(branch, output)
+        distance = self._distance(branch, output.features)
         scores = _scores(branch, card, output, distance, prepared.stated)
         drawn = self._draw(branch, card, prepared, output)
         native = _native(card, drawn, prepared, series[0])
@@ -84,7 +84,27 @@ class SagittalModel:
         prepared = self._prepare(study, series, card)
         with torch.inference_mode():
             output = self.forward(branch, prepared.array[None], [context_text(study.context)])
-        return _scores(branch, card, output, self._distance(branch, output), prepared.stated)
+        return _scores(branch, card, output, self._distance(branch, output.features), prepared.stated)
+
+    @torch.inference_mode()
+    def ask(
+        self, study: Study, series: Sequence[Series], prompts: Sequence[Prompt], *, branch: str
+    ) -> Scores:
+        """Zero-shot by pairs of sentences, as CheXzero asks them (Tiu 2022).
+
+        Raises:
+            BadInput: the model reads no text.
+            Refused: as `infer`.
+        """
+        if self.model.text is None:
+            raise BadInput(f"model {self.card.name} reads no text", fix="choose a model with a text encoder")
+        prepared = self._prepare(study, series, self.card.branch(branch))
+        features = self.model.encode(branch, self._tensor(branch, prepared.array[None]))
+        shown = self.model.branch(branch).embed(features)
+        between = self.model.axes([each.present for each in prompts], [each.absent for each in prompts])
+        odds = self.model.asked(shown, between)[0]
+        shares = {each.present: float(p) for each, p in zip(prompts, odds.double().sigmoid(), strict=True)}
+        return Scores(branch, shares, dict(shares), self._distance(branch, features), prepared.stated)
 
     def segment(self, study: Study, series: Sequence[Series], *, branch: str) -> Masks:
         """Bool masks on the first series' own grid; Refused as `infer`."""
@@ -121,9 +141,9 @@ class SagittalModel:
             _check_extent(series[0], card.max_extent_mm)
         return prepare(series[0] if spec.channels == 1 else tuple(series), spec, study)
 
-    def _distance(self, branch: str, output: Output) -> Distance | None:
+    def _distance(self, branch: str, features: Features) -> Distance | None:
         gate = self.gates.get(branch)
-        return gate.distance(output.features.pooled[0].float().cpu().numpy()) if gate else None
+        return gate.distance(features.pooled[0].float().cpu().numpy()) if gate else None
 
     def _draw(
         self, branch: str, card: BranchCard, prepared: Prepared, output: Output

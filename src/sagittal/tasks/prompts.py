@@ -1,0 +1,76 @@
+"""Zero-shot: a model is asked in words whether a study shows what no label was ever given for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from sagittal.errors import BadInput
+from sagittal.study.study import Series, Study
+from sagittal.zoo.capability import Asks, Loaded, Prompt, Scores
+
+MOST, LONGEST = 64, 300
+
+
+@runtime_checkable
+class AsksLoaded(Asks, Loaded, Protocol):
+    """A loaded model that answers prompts."""
+
+
+def parse_prompts(texts: Sequence[str]) -> tuple[Prompt, ...]:
+    """ "broken rib" is held against "No broken rib.", "a large heart | a normal heart" against its own.
+
+    Raises:
+        BadInput: a prompt is empty or too long, there are more than `MOST`, or one is asked twice.
+    """
+    if len(texts) > MOST:
+        raise BadInput(f"{len(texts)} prompts", f"at most {MOST}")
+    prompts = tuple(_parse(text) for text in texts)
+    names = [each.present for each in prompts]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"the prompt {twice[0]!r} is asked twice")
+    return prompts
+
+
+def _parse(text: str) -> Prompt:
+    present, *other = (re.sub(r"\s+", " ", part).strip() for part in text.split("|"))
+    if not present or len(other) > 1 or other == [""]:
+        raise BadInput(f"prompt {text[:80]!r}", 'a statement, or "statement | what holds otherwise"')
+    if len(text) > LONGEST:
+        raise BadInput(f"the prompt that begins {text[:40]!r} is too long", f"at most {LONGEST} characters")
+    return Prompt(_sentence(present), _sentence(other[0] if other else f"no {present}"))
+
+
+def _sentence(words: str) -> str:
+    """With a capital and a full stop: as reports are written, which the model has read."""
+    return words[0].upper() + words[1:].rstrip(".") + "."
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A model whose labels are prompts: a `Classifies` for every task that scores labels."""
+
+    model: AsksLoaded
+    prompts: tuple[Prompt, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the scores."""
+        return tuple(each.present for each in self.prompts)
+
+    def classify(self, study: Study, series: Sequence[Series], *, branch: str) -> Scores:
+        """`Asks.ask`."""
+        return self.model.ask(study, series, self.prompts, branch=branch)
+
+
+def prompted(model: Loaded, texts: Sequence[str]) -> Prompted:
+    """``model`` asked in these words.
+
+    Raises:
+        BadInput: the model answers no prompts, or as `parse_prompts`.
+    """
+    if not isinstance(model, AsksLoaded):
+        raise BadInput(f"model {model.card.name} answers no prompts", "a model with a text encoder")
+    return Prompted(model, parse_prompts(texts))

@@ -1,0 +1,47 @@
+"""Zero-shot prompts: how they are read, and that the bundled model ranks phantoms by them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagittal.errors import BadInput
+from sagittal.measure.discrimination import auroc
+from sagittal.phantom.cohort import draw
+from sagittal.tasks.prompts import MOST, parse_prompts, prompted
+from sagittal.zoo.capability import Prompt
+from sagittal.zoo.load import load
+
+
+def test_a_statement_is_held_against_its_denial() -> None:
+    assert parse_prompts(["broken rib", "a  large heart. | a heart of normal size"]) == (
+        Prompt("Broken rib.", "No broken rib."),
+        Prompt("A large heart.", "A heart of normal size."),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "  ", "|", "a |", "| b", "a | b | c", "a" * 301])
+def test_what_is_no_prompt_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse_prompts([text])
+
+
+def test_too_many_and_twice_are_refused() -> None:
+    with pytest.raises(BadInput, match="at most"):
+        parse_prompts([f"finding {i}" for i in range(MOST + 1)])
+    with pytest.raises(BadInput, match="twice"):
+        parse_prompts(["a nodule", "A nodule."])
+
+
+def test_the_bundled_model_ranks_films_by_words_it_has_no_label_for() -> None:
+    model = load("sagittal-small")
+    asked = prompted(model, ["effusion", "an enlarged heart | a heart of normal size"])
+    truth, scores = [], []
+    for index in range(24):
+        case = draw("chest-xray", seed=77, index=index, split="heldout")
+        series = case.study.series[0]
+        answers = asked.classify(case.study, [series], branch="chest-xray")
+        assert list(answers.raw) == list(asked.labels)
+        assert all(0 <= share <= 1 for share in answers.raw.values())
+        truth.append(case.truth.labels["pleural_effusion"])
+        scores.append(answers.raw["Effusion."])
+    assert auroc(truth, scores) > 0.9
