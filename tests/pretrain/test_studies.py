@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from sagittal.datasets.dataset import Dataset, Row
@@ -55,3 +56,16 @@ def test_a_study_outside_the_specification_is_named() -> None:
         assert "s/1 holds no series to learn from; expected modality DX/CR" in str(error)
     else:
         raise AssertionError("an MR is no film")
+
+
+def test_a_patient_in_two_splits_is_told_before_anything_is_learnt() -> None:
+    study = draw("chest-xray", seed=1, index=0, size=64).study
+    parts = (("a", "p1", "train"), ("b", "p2", "test"), ("c", "p1", "test"))
+    rows = tuple(Row(name, patient, split, lambda: study) for name, patient, split in parts)
+    data = Dataset("ours", rows, ("x",), np.zeros((3, 1), np.float32))
+    with pytest.raises(BadInput, match="patient p1 is in test and train"):
+        Studies.of(data, SPEC)
+    clean = Dataset("ours", rows[:2], ("x",), np.zeros((2, 1), np.float32))
+    assert len(Studies.of(clean, SPEC)) == 1
+    with pytest.raises(BadInput, match="no split 'val'"):
+        Studies.of(clean, SPEC, "val")

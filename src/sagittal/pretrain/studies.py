@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sagittal.datasets.dataset import Dataset
+from sagittal.datasets.splits import check_leaks
 from sagittal.errors import BadInput, Refused
 from sagittal.study.prepare import prepare
 from sagittal.study.spec import InputSpec
@@ -25,6 +26,16 @@ class Studies(Sequence[dict[str, Tensor]]):
 
     data: Dataset
     spec: InputSpec
+
+    @classmethod
+    def of(cls, data: Dataset, spec: InputSpec, split: str = "train") -> Studies:
+        """The studies of one split of ``data``, which shares no patient with another.
+
+        Raises:
+            BadInput: a patient stands in two splits, or no study in this one.
+        """
+        check_leaks(data)
+        return cls(data.only(split), spec)
 
     def __len__(self) -> int:
         return len(self.data)
