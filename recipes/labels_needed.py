@@ -457,7 +457,9 @@ def ratio(pretrained: Floats, scratch: Floats, counts: Floats, seed: int = 0) ->
         wanted = float(b[-1])
         found.append(needed(counts, b, wanted) / needed(counts, np.maximum.accumulate(a), wanted))
     low, high = np.quantile(found[1:], [0.025, 0.975])
-    return {"ratio": found[0], "low": float(low), "high": float(high)}
+    few = float(pretrained.mean(0)[0])
+    bound = few >= float(np.maximum.accumulate(scratch.mean(0))[-1])
+    return {"ratio": found[0], "low": float(low), "high": float(high), "at_least": bound}
 
 
 def _area(path: Path) -> float:
@@ -495,8 +497,9 @@ def table(recipe: Recipe, first: int, of: int) -> None:
             if base in ways and way not in ("scratch", "resnet18", "untrained")
         }
         for name, each in ratios.items():
+            least = "at least " if each["at_least"] else ""
             print(
-                f"  {name}: {each['ratio']:.1f} times fewer labels ({each['low']:.1f} to {each['high']:.1f})"
+                f"  {name}: {least}{each['ratio']:.1f} times fewer labels ({each['low']:.1f}-{each['high']:.1f})"
             )
         found[task.name] = {
             "counts": counts.tolist(),

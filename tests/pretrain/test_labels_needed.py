@@ -27,6 +27,8 @@ def test_a_curve_that_is_ten_times_ahead_needs_a_tenth_of_the_labels() -> None:
     found = labels_needed.ratio(ahead, scratch, COUNTS)
     assert found["ratio"] == pytest.approx(10)
     assert found["low"] == pytest.approx(10) == found["high"]
+    assert not found["at_least"]
+    assert labels_needed.ratio(ahead + 0.1, scratch, COUNTS)["at_least"]
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
