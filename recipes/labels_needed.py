@@ -498,9 +498,8 @@ def table(recipe: Recipe, first: int, of: int) -> None:
         }
         for name, each in ratios.items():
             least = "at least " if each["at_least"] else ""
-            print(
-                f"  {name}: {least}{each['ratio']:.1f} times fewer labels ({each['low']:.1f}-{each['high']:.1f})"
-            )
+            value, span = f"{least}{each['ratio']:.1f}", f"{each['low']:.1f}-{each['high']:.1f}"
+            print(f"  {name}: {value} times fewer labels ({span})")
         found[task.name] = {
             "counts": counts.tolist(),
             "prompt": prompts,
