@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from sagittal.errors import BadInput
@@ -43,5 +48,27 @@ def test_the_bundled_model_ranks_films_by_words_it_has_no_label_for() -> None:
         assert list(answers.raw) == list(asked.labels)
         assert all(0 <= share <= 1 for share in answers.raw.values())
         truth.append(case.truth.labels["pleural_effusion"])
-        scores.append(answers.raw["Effusion."])
+        scores.append(answers.raw["effusion"])
     assert auroc(truth, scores) > 0.9
+
+
+def test_predict_asks_in_words(tmp_path: Path, sagittal: Callable[..., Any]) -> None:
+    drawn = sagittal("phantom", "--kind", "chest-xray", "--n", 2, "--out", tmp_path / "films", "--quiet")
+    assert drawn.code == 0, drawn.err
+    asked = ["--model", "sagittal-small", "--prompt", "broken rib", "--prompt", "effusion | dry pleura"]
+    out = tmp_path / "p.csv"
+    done = sagittal("predict", tmp_path / "films", *asked, "--out", out, "--quiet")
+    assert done.code == 0, done.err
+    assert "no probabilities" in done.out
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 and list(rows[0]) == [
+        "study",
+        "patient",
+        "split",
+        "broken rib",
+        "effusion | dry pleura",
+    ]
+    assert all(0 <= float(row["broken rib"]) <= 1 for row in rows)
+    wrong = sagittal("predict", tmp_path / "films", *asked, "--prompt", " ", "--out", tmp_path / "q.csv")
+    assert wrong.code == 2 and len(wrong.err.strip().splitlines()) == 1

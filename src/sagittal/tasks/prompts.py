@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from sagittal.errors import BadInput
@@ -50,19 +50,18 @@ def _sentence(words: str) -> str:
 
 @dataclass(frozen=True)
 class Prompted:
-    """A model whose labels are prompts: a `Classifies` for every task that scores labels."""
+    """A model whose ``labels`` are prompts, as they were typed: a `Classifies` for every task that scores."""
 
     model: AsksLoaded
+    labels: tuple[str, ...]
     prompts: tuple[Prompt, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the scores."""
-        return tuple(each.present for each in self.prompts)
 
     def classify(self, study: Study, series: Sequence[Series], *, branch: str) -> Scores:
         """`Asks.ask`."""
-        return self.model.ask(study, series, self.prompts, branch=branch)
+        scores = self.model.ask(study, series, self.prompts, branch=branch)
+        pairs = zip(self.labels, self.prompts, strict=True)
+        named = {label: scores.raw[prompt.present] for label, prompt in pairs}
+        return replace(scores, raw=named, calibrated=dict(named))
 
 
 def prompted(model: Loaded, texts: Sequence[str]) -> Prompted:
@@ -73,4 +72,4 @@ def prompted(model: Loaded, texts: Sequence[str]) -> Prompted:
     """
     if not isinstance(model, AsksLoaded):
         raise BadInput(f"model {model.card.name} answers no prompts", "a model with a text encoder")
-    return Prompted(model, parse_prompts(texts))
+    return Prompted(model, tuple(texts), parse_prompts(texts))
