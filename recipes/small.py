@@ -5,6 +5,7 @@
 data       draws the phantoms as arrays (`recipes/arrays.py`)
 pretrain   contrastive image-report and masked-image learning over all kinds, one text encoder
 fit        label and mask decoders of one kind; the text encoder stays as it is
+align      embedding and proportions of one kind, from what encoder and masks show (`recipes/align.py`)
 evaluate   calibration and gate on one half of unseen held-out phantoms, results on the other
 compare    what was measured beside the card of the model in the package, line by line
 pack       weights, config, tokenizer and card into the package
@@ -25,7 +26,8 @@ from typing import Any, cast
 import augment
 import numpy as np
 import torch
-from arrays import ANATOMY, Arrays, cohort, mask_names
+from align import align, known, proportions, widened
+from arrays import ANATOMY, FIELDLESS, Arrays, cohort, mask_names
 from results import label_results, lesion_dice, sensitivity_by_cnr, thumbnail_auroc
 from statements import axes, drawn, every_text, prompt_results
 from torch import Tensor, nn
@@ -91,6 +93,8 @@ class Recipe:
     text_dropout: float = 0.5
     contrastive_weight: float = 0.2
     prompt_weight: float = 0.5
+    align_images: int = 3000
+    align_passes: int = 2
     texts: int = 64
 
 
@@ -560,6 +564,39 @@ def fit_branch(recipe: Recipe, kind: CaseKind) -> None:
         print(f"{kind}: {reached.done:.0%} of the fit; the next call goes on")
 
 
+def align_branch(recipe: Recipe, kind: CaseKind) -> None:
+    """The last step of a branch, in a few minutes; the second time it begins from where it ended."""
+    out, data = Path(recipe.out), phantoms(recipe, kind, "train")
+    model = load(out / kind)
+    if not model.config.embed_masks:
+        model = widened(model)
+    count, size = min(len(data.rows), recipe.align_images), 8 if kind == "chest-xray" else 2
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(recipe.align_passes * count // size):
+            rows, generator = picked(data, step, size, recipe.seed + 11)
+            image, masks, _ = tensors(data, rows)
+            yield move(kind, image, masks, generator)[0], torch.from_numpy(rows)
+
+    with metered() as meter:
+        seen = known(model, kind, batches())
+        said = words(recipe, kind, model, data)
+
+        def loss(embedding: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+            axis = said.axes[int(torch.randint(len(said.axes), (1,), generator=generator))]
+            others = torch.randperm(len(said.known), generator=generator)[: 4 * recipe.texts]
+            right = same_findings(said.known[rows], said.known[others])
+            near = attract(embedding, said.reports[others], model.scale.detach(), right)
+            asked = label_loss(model.asked(embedding, axis), said.known[rows])
+            return asked + recipe.contrastive_weight * near
+
+        align(model, kind, seen, loss, seed=recipe.seed)
+        which = [label for label in LABELS[kind] if label in FIELDLESS]
+        proportions(model, kind, seen, LABELS[kind], which, data.labels)
+    save(model, out / kind)
+    (out / f"{kind}-align-usage.json").write_text(dumps(meter.usage))
+
+
 @torch.inference_mode()
 def run(
     model: Model, kind: str, data: Arrays, batch: int
@@ -657,7 +694,8 @@ def pack(recipe: Recipe) -> None:
     real = Path(recipe.hippocampus)
     real = real if (real / "config.json").exists() else PACKAGE
     folders = {kind: out / kind for kind in kinds} | {"hippocampus": real}
-    parts = {name: load(folder) for name, folder in folders.items()}
+    loaded = {name: load(folder) for name, folder in folders.items()}
+    parts = {name: part if part.config.embed_masks else widened(part) for name, part in loaded.items()}
     # Text encoder and fusion are those of pre-training: every branch was fitted to them as they are.
     first = parts["chest-xray"]
     weights = {k: v for k, v in first.state_dict().items() if not k.startswith("branches.")}
@@ -684,7 +722,12 @@ def pack(recipe: Recipe) -> None:
         data=tuple(d for e in evaluations.values() for d in e.data),
         results=tuple(r for e in evaluations.values() for r in (*e.results, *e.curve)),
         limitations=LIMITATIONS,
-        training=total([read_json(Usage, out / f"{stage}-usage.json") for stage in ("pretrain", *kinds)]),
+        training=total(
+            [
+                read_json(Usage, out / f"{stage}-usage.json")
+                for stage in ("pretrain", *kinds, *(f"{kind}-align" for kind in kinds))
+            ]
+        ),
     )
     card = save_model(PACKAGE, model, card, gates)
     size = sum(p.stat().st_size for p in PACKAGE.glob("*"))
@@ -744,7 +787,7 @@ LIMITATIONS = (
     "phantoms and without the hippocampus branch (ten minutes on two cores).",
 )
 PACKAGE = Path(__file__).resolve().parents[1] / "src/sagittal/zoo/weights/sagittal-small"
-STAGES = ("data", "pretrain", "fit", "evaluate", "compare", "pack")
+STAGES = ("data", "pretrain", "fit", "align", "evaluate", "compare", "pack")
 
 
 def changed(recipe: Recipe, settings: list[str]) -> Recipe:
@@ -784,6 +827,9 @@ def main() -> None:
     elif args.stage == "fit":
         for kind in kinds:
             fit_branch(recipe, kind)
+    elif args.stage == "align":
+        for kind in kinds:
+            align_branch(recipe, kind)
     elif args.stage == "evaluate":
         for kind in kinds:
             evaluate(recipe, kind)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sagittal.decoders.image import ImageDecoder
-from sagittal.decoders.label import LabelDecoder
+from sagittal.decoders.label import LabelDecoder, evidence_size, mask_evidence
 from sagittal.decoders.language import LanguageConfig, LanguageDecoder
 from sagittal.decoders.mask import MaskDecoder
 from sagittal.decoders.ordinal import OrdinalDecoder
@@ -75,6 +75,8 @@ class BranchConfig:
 class ModelConfig:
     """``width`` of every token, ``embedding`` of the space that images and texts share.
 
+    ``embed_masks``: an embedding knows what the masks show, too: a small lesion is lost in a mean of tokens.
+
     ``tables`` by name (labs, vitals, codes) join image and text by ``fusion``: "early", one trunk over all
     tokens; "intermediate", the image looks at the others; "late", each says its labels alone, combined.
     """
@@ -85,6 +87,7 @@ class ModelConfig:
     embedding: int = 128
     heads: int = 6
     language: LanguageConfig | None = None
+    embed_masks: bool = False
     tables: dict[str, TableConfig] = field(default_factory=dict)
     fusion: Literal["early", "intermediate", "late"] = "intermediate"
 
@@ -118,8 +121,9 @@ class Branch(nn.Module):
         self.encoder = build(config.encoder, width)
         self.axes, self.channels = out.axes, out.channels
         self.pool = AttentionPool(width, 1, model.heads)
-        self.project = nn.Linear(2 * width, model.embedding)
         labels, masks, heads = config.labels, config.masks, model.heads
+        self.shown = len(masks) * evidence_size(self.axes) if model.embed_masks else 0
+        self.project = nn.Linear(2 * width + self.shown, model.embedding)
         self.masks = (
             MaskDecoder(width, out.widths, out.kernels, len(masks), out.detail, out.finest, out.norm)
             if masks
@@ -141,10 +145,21 @@ class Branch(nn.Module):
         late = model.fusion == "late" and labels
         self.late = LateFusion(width, model.others, len(labels), beside=("image",)) if late else None
 
-    def embed(self, features: Features) -> Tensor:
-        """Image tokens -> (B, E) of length 1: what one query finds, beside the mean."""
-        found = self.pool(features.tokens, features.mask)[:, 0]
-        return functional.normalize(self.project(torch.cat([found, features.pooled], dim=1)), dim=1)
+    def embed(
+        self, features: Features, masks: Tensor | None = None, *, evidence: Tensor | None = None
+    ) -> Tensor:
+        """Image tokens -> (B, E) of length 1: what one query finds, the mean, and what the masks show.
+
+        ``masks``: the logits (B, M, *S) of the image alone, where they are known; ``evidence`` (B, K): what
+        `mask_evidence` makes of them, where that is.
+        """
+        seen = [self.pool(features.tokens, features.mask)[:, 0], features.pooled]
+        if self.shown and self.masks is not None:
+            if evidence is None:
+                drawn = self.masks(features.pyramid, features.tokens) if masks is None else masks
+                evidence = mask_evidence(drawn).flatten(1)
+            seen.append(evidence)
+        return functional.normalize(self.project(torch.cat(seen, dim=1)), dim=1)
 
 
 def drawer(out: Plan, width: int, heads: int, widths: Sequence[int]) -> ImageDecoder:
@@ -200,11 +215,13 @@ class Model(nn.Module):
         labels = part.labels(tokens, masks, features.mask) if part.labels is not None else None
         if labels is not None and part.late is not None:
             labels = part.late(others, len(image), {"image": labels})
+        # Of the image alone: what is said beside it is no part of what it shows.
+        embedding = part.embed(features, None if others else masks)
         grades = part.grades(tokens, features.mask) if part.grades is not None else None
         risk = part.risk(tokens, features.mask) if part.risk is not None else None
         if masks is not None and upsample:
             masks = enlarge(masks, image.shape[2:])
-        return Output(labels, masks, part.embed(features), features, grades, risk)
+        return Output(labels, masks, embedding, features, grades, risk)
 
     def _fused(self, features: Features, others: dict[str, Features]) -> Tensor:
         """The image's tokens (B, N, D), which know the others."""
@@ -226,7 +243,7 @@ class Model(nn.Module):
     def embed(
         self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
     ) -> Tensor:
-        """image (B, C, *S) -> (B, E) of length 1, without running the decoders."""
+        """image (B, C, *S) -> (B, E) of length 1."""
         return self.branch(branch).embed(self.encode(branch, image, present=present, extent=extent))
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
