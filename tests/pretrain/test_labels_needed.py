@@ -24,11 +24,12 @@ def test_labels_are_read_off_between_two_counts_by_the_logarithm() -> None:
 def test_a_curve_that_is_ten_times_ahead_needs_a_tenth_of_the_labels() -> None:
     scratch = np.tile([0.5, 0.6, 0.7], (5, 1))
     ahead = np.tile([0.6, 0.7, 0.8], (5, 1))
-    found = labels_needed.ratio(ahead, scratch, COUNTS)
-    assert found["ratio"] == pytest.approx(10)
-    assert found["low"] == pytest.approx(10) == found["high"]
-    assert not found["at_least"]
-    assert labels_needed.ratio(ahead + 0.1, scratch, COUNTS)["at_least"]
+    for at in (0, 1):
+        found = labels_needed.ratio(ahead, scratch, COUNTS, at)
+        assert found["ratio"] == pytest.approx(10) == found["low"] == found["high"]
+        assert found["auroc"] == pytest.approx(ahead[0, at]) and not found["at_least"]
+    never = labels_needed.ratio(ahead + 0.15, scratch, COUNTS)
+    assert never["at_least"] and never["ratio"] == pytest.approx(100)
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
