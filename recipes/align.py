@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from torch import Tensor
 
 from sagittal.decoders.label import mask_evidence
@@ -116,7 +116,9 @@ def proportions(
         row = labels.index(name)
         wanted = truth[seen.rows.numpy(), row]
         ridge = RidgeCV(np.logspace(0, 6, 13))
-        unseen = auroc(wanted, cross_val_predict(ridge, table, 2.0 * wanted - 1, cv=5))
+        # Every image may be there in several variants: they stay together.
+        folds = cross_val_predict(ridge, table, 2.0 * wanted - 1, cv=GroupKFold(5), groups=seen.rows.numpy())
+        unseen = auroc(wanted, folds)
         now = auroc(wanted, seen.logits[:, row].numpy())
         print(f"{kind} {name}: AUROC {now:.3f} of the decoder, {unseen:.3f} of its evidence", flush=True)
         if unseen <= now:

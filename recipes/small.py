@@ -39,7 +39,7 @@ from sagittal.encoders.text import TextConfig
 from sagittal.encoders.tokenizer import train_tokenizer
 from sagittal.encoders.volume import VolumeConfig
 from sagittal.measure.calibration import Platt
-from sagittal.meter import Usage, metered
+from sagittal.meter import Usage, metered, total
 from sagittal.model import BranchConfig, Model, ModelConfig, load, save
 from sagittal.phantom.truth import LABELS, CaseKind, Split
 from sagittal.pretrain.contrastive import attract, contrastive_loss, same_findings
@@ -389,7 +389,7 @@ def crop(arrays: Arrays, kind: str, row: int, rng: np.random.Generator) -> tuple
     return torch.from_numpy(image), torch.from_numpy(masks[(slice(None), *coarse)].astype(np.float32) / 255)
 
 
-def fit_pieces(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> None:
+def fit_pieces(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Progress:
     """The mask decoder (and its encoder) of a kind of volume, on pieces, before it meets whole volumes."""
     out = Path(recipe.out)
 
@@ -414,10 +414,10 @@ def fit_pieces(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> No
         report_steps=100,
         save_seconds=180.0,
     )
-    fit(
+    return fit(
         model,
         objective,
-        steps(lambda _: recipe.crop_batch),
+        steps(lambda _: recipe.crop_batch, recipe.stage_seconds),
         plan,
         folder=out / f"{kind}-crops-run",
         report=report_to(out / f"{kind}-crops.jsonl"),
@@ -480,7 +480,7 @@ def whole_objective(
     return objective
 
 
-def fit_coarse(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> None:
+def fit_coarse(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Progress:
     """Films at half their size first: four times as many in the same time."""
     out, size = Path(recipe.out), recipe.coarse_batch
     plan = FitConfig(
@@ -492,7 +492,7 @@ def fit_coarse(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> No
         report_steps=50,
         save_seconds=180.0,
     )
-    fit(
+    return fit(
         model,
         whole_objective(recipe, kind, model, data, size, coarse=True),
         steps(lambda _: size, recipe.stage_seconds),
@@ -545,16 +545,21 @@ def fit_branch(recipe: Recipe, kind: CaseKind) -> None:
         report_steps=50,
         save_seconds=180.0,
     )
+    began = time.monotonic()
     with metered() as meter:
-        (fit_pieces if kind in CROPS else fit_coarse)(recipe, kind, model, data)
-        reached = fit(
-            model,
-            whole_objective(recipe, kind, model, data, size),
-            steps(lambda _: size, recipe.stage_seconds),
-            plan,
-            folder=out / f"{kind}-run",
-            report=report_to(out / f"{kind}.jsonl"),
-        )
+        reached = (fit_pieces if kind in CROPS else fit_coarse)(recipe, kind, model, data)
+        left = recipe.stage_seconds - (time.monotonic() - began)
+        if reached.done >= 1 and left <= 0:
+            reached = replace(reached, done=0.0)
+        elif reached.done >= 1:
+            reached = fit(
+                model,
+                whole_objective(recipe, kind, model, data, size),
+                steps(lambda _: size, left),
+                plan,
+                folder=out / f"{kind}-run",
+                report=report_to(out / f"{kind}.jsonl"),
+            )
         restate(model, kind, data, size, recipe.seed)
     save(model, out / kind)
     usage = out / f"{kind}-usage.json"
@@ -763,17 +768,6 @@ def worth_shipping(evaluation: Evaluation) -> bool:
     """A branch whose mean AUROC does not beat a thumbnail's has nothing to say to a reader."""
     mean = next(r for r in evaluation.results if r.measure == "auroc" and r.of == "mean")
     return mean.baseline is not None and mean.interval.low > mean.baseline
-
-
-def total(usages: list[Usage]) -> Usage:
-    """What all stages took together."""
-    return Usage(
-        sum(u.seconds for u in usages),
-        sum(u.cpu_seconds for u in usages),
-        max(u.peak_memory_mb for u in usages),
-        sum(u.energy_wh for u in usages),
-        usages[0].energy_source,
-    )
 
 
 LIMITATIONS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -364,3 +365,31 @@ def test_a_language_decoder_is_saved_with_the_model(tmp_path: Path) -> None:
         made.append(greedy(each.language, prompt, seen, end=tokenizer.end, most=8))
     assert torch.equal(made[0].text.ids, made[1].text.ids)
     torch.testing.assert_close(made[0].log_probability, made[1].log_probability)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_an_embedding_that_knows_the_masks_is_of_the_image_alone(
+    fusion: Literal["early", "intermediate", "late"],
+) -> None:
+    base = whole(fusion)
+    torch.manual_seed(1)
+    model = Model(replace(base.config, embed_masks=True)).eval()
+    image = torch.randn(2, 1, 16, 16)
+    alone = model.embed("film", image)
+    for text in (None, words(2)):
+        torch.testing.assert_close(model("film", image, text).embedding, alone)
+    assert model.branch("film").project.in_features > base.branch("film").project.in_features
+    with pytest.raises(BadInput, match="reads no text"):
+        model.axes(["A nodule."], ["No nodule."])
+
+
+def test_a_statement_and_its_denial_point_opposite_ways() -> None:
+    text = TextConfig(300, 16, 1, 2)
+    tokenizer = train_tokenizer(["A nodule.", "No nodule."] * 4, 300)
+    torch.manual_seed(0)
+    model = Model(ModelConfig({"film": BranchConfig(PICTURE)}, text, 16, 12, 2), tokenizer).eval()
+    there, gone = ["A nodule."], ["No nodule."]
+    axes = model.axes([*there, *gone], [*gone, *there])
+    torch.testing.assert_close(axes[0], -axes[1])
+    shown = model.encode_text(*tokenizer(there, 16))
+    assert model.asked(shown, axes)[0, 0] > 0 > model.asked(shown, axes)[0, 1]

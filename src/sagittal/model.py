@@ -216,7 +216,8 @@ class Model(nn.Module):
         if labels is not None and part.late is not None:
             labels = part.late(others, len(image), {"image": labels})
         # Of the image alone: what is said beside it is no part of what it shows.
-        embedding = part.embed(features, None if others else masks)
+        alone = not others and not isinstance(self.fusion, EarlyFusion)
+        embedding = part.embed(features, masks if alone else None)
         grades = part.grades(tokens, features.mask) if part.grades is not None else None
         risk = part.risk(tokens, features.mask) if part.risk is not None else None
         if masks is not None and upsample:
@@ -254,9 +255,11 @@ class Model(nn.Module):
 
     def axes(self, present: Sequence[str], absent: Sequence[str]) -> Tensor:
         """P pairs of sentences -> (P, E): from the one to the other, what ``asked`` looks along."""
-        assert self.tokenizer is not None and self.config.text is not None
+        if self.tokenizer is None or self.config.text is None:
+            raise BadInput("this model reads no text", fix="choose a model with a text encoder")
         texts = self.tokenizer([*present, *absent], self.config.text.length)
-        there, gone = self.encode_text(*texts).chunk(2)
+        place = self.scale.device
+        there, gone = self.encode_text(texts.ids.to(place), texts.mask.to(place)).chunk(2)
         return there - gone
 
     def asked(self, embedding: Tensor, axes: Tensor) -> Tensor:

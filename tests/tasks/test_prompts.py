@@ -24,7 +24,15 @@ def test_a_statement_is_held_against_its_denial() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "  ", "|", "a |", "| b", "a | b | c", "a" * 301])
+def test_a_denial_is_a_sentence() -> None:
+    said = ["a broken rib", "There is a nodule.", "CT sign of oedema"]
+    denied = ["No broken rib.", "No nodule.", "No CT sign of oedema."]
+    assert [each.absent for each in parse_prompts(said)] == denied
+
+
+@pytest.mark.parametrize(
+    "text", ["No fracture", "without a fracture", "", "  ", "|", "a |", "| b", "a | b | c", "a" * 301]
+)
 def test_what_is_no_prompt_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
         parse_prompts([text])

@@ -75,16 +75,18 @@ def predict(
         BadInput: no such split or branch, or a model that does not classify.
         Refused: every single study was refused; says why of the first.
     """
-    if not isinstance(model, Classifies):
+    asked = prompted(model, prompts) if prompts else None
+    scorer = asked or model
+    if not isinstance(scorer, Classifies):
         raise BadInput(f"model {model.card.name} scores no labels", "a model that does")
     if split is not None:
         data = data.only(split)
     card = model.card
     names = [branch] if branch else [name for name, b in card.branches.items() if b.labels]
+    if asked and not names:  # a model that only ever learnt what belongs together
+        names = list(card.branches)
     if not names:
         raise BadInput(f"model {card.name} has no branch with labels")
-    asked = prompted(model, prompts) if prompts else None
-    scorer: Classifies = asked or model
     scored = (x.observation for name in names for x in card.branch(name).labels)
     labels = asked.labels if asked else tuple(dict.fromkeys(scored))
     user = parse_assume(assume)

@@ -40,7 +40,22 @@ def _parse(text: str) -> Prompt:
         raise BadInput(f"prompt {text[:80]!r}", 'a statement, or "statement | what holds otherwise"')
     if len(text) > LONGEST:
         raise BadInput(f"the prompt that begins {text[:40]!r} is too long", f"at most {LONGEST} characters")
-    return Prompt(_sentence(present), _sentence(other[0] if other else f"no {present}"))
+    if not other and _DENIED.match(present):
+        raise BadInput(
+            f"prompt {text[:80]!r} is a denial", 'the other side behind a bar: "no fracture | fracture"'
+        )
+    return Prompt(_sentence(present), _sentence(other[0] if other else _denied(present)))
+
+
+_DENIED = re.compile(r"(no|not|without|absence of)\b", re.IGNORECASE)
+_ARTICLE = re.compile(r"(there (is|are) )?((an?|the|some) )?", re.IGNORECASE)
+
+
+def _denied(present: str) -> str:
+    """ "a broken rib" -> "no broken rib", "There is a nodule." -> "no nodule." """
+    words = present[_ARTICLE.match(present).end() :]  # type: ignore[union-attr]
+    lowered = words[:1].lower() + words[1:] if words[1:2].islower() else words
+    return f"no {lowered}"
 
 
 def _sentence(words: str) -> str:

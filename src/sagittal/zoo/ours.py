@@ -96,8 +96,6 @@ class SagittalModel:
             BadInput: the model reads no text.
             Refused: as `infer`.
         """
-        if self.model.text is None:
-            raise BadInput(f"model {self.card.name} reads no text", fix="choose a model with a text encoder")
         prepared = self._prepare(study, series, self.card.branch(branch))
         features = self.model.encode(branch, self._tensor(branch, prepared.array[None]))
         shown = self.model.branch(branch).embed(features)
