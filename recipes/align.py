@@ -8,7 +8,7 @@ that beats what the label decoder has learnt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from torch import Tensor
+from torch.nn import functional
 
 from sagittal.decoders.label import mask_evidence
 from sagittal.layers.features import Features
@@ -35,7 +36,7 @@ class Known:
     rows: Tensor
 
 
-def known(model: Model, kind: str, batches: Sequence[tuple[Tensor, Tensor]]) -> Known:
+def known(model: Model, kind: str, batches: Iterable[tuple[Tensor, Tensor]]) -> Known:
     """Of (image, rows) batches, without texts."""
     branch = model.branch(kind)
     assert branch.masks is not None and branch.labels is not None
@@ -57,9 +58,7 @@ def widened(model: Model) -> Model:
     state = model.state_dict()
     for name, wanted in wide.state_dict().items():
         if name.endswith("project.weight") and state[name].shape != wanted.shape:
-            state[name] = torch.cat(
-                [state[name], wanted.new_zeros(len(wanted), wanted.shape[1] - state[name].shape[1])], 1
-            )
+            state[name] = functional.pad(state[name], (0, wanted.shape[1] - state[name].shape[1]))
     wide.load_state_dict(state)
     return wide.eval()
 

@@ -62,11 +62,6 @@ class Reports:
     wordings: tuple[tuple[str, ...], ...]
     of_film: tuple[tuple[int, ...], ...]
 
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """One sentence a statement."""
-        return tuple(wordings[0] for wordings in self.wordings)
-
 
 def sentences(report: str) -> list[str]:
     """The report cut at its full stops."""

@@ -201,9 +201,9 @@ def remember(model: Pretrained, kind: str, said: Reports, task: Task, folder: Pa
         rows = []
         for start in range(0, len(images), 256):
             seen = model.encoder(torch.from_numpy(np.asarray(images[start : start + 256], np.float32)))
-            rows.append(torch.cat([pooled(seen), prompted(model, seen, said, task.finding)], 1))
-        every = torch.cat(rows).numpy()
-        found[part] = every if kind != "masked" else every[:, :-1]
+            told = [] if kind == "masked" else [prompted(model, seen, said, task.finding)]
+            rows.append(torch.cat([pooled(seen), *told], 1))
+        found[part] = torch.cat(rows).numpy()
     np.savez(folder / f"{task.name}.npz", **found)
 
 

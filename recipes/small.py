@@ -19,7 +19,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +29,7 @@ import torch
 from align import align, known, proportions, widened
 from arrays import ANATOMY, FIELDLESS, Arrays, cohort, mask_names
 from results import label_results, lesion_dice, sensitivity_by_cnr, thumbnail_auroc
-from statements import axes, drawn, every_text, prompt_results
+from statements import drawn, every_text, prompt_results
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import update_bn
@@ -38,12 +38,14 @@ from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.text import TextConfig
 from sagittal.encoders.tokenizer import train_tokenizer
 from sagittal.encoders.volume import VolumeConfig
+from sagittal.errors import BadInput
 from sagittal.measure.calibration import Platt
 from sagittal.meter import Usage, metered, total
 from sagittal.model import BranchConfig, Model, ModelConfig, load, save
 from sagittal.phantom.truth import LABELS, CaseKind, Split
 from sagittal.pretrain.contrastive import attract, contrastive_loss, same_findings
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
+from sagittal.pretrain.recipe import changed
 from sagittal.report.codec import dumps, read_json
 from sagittal.report.vocabulary import concept
 from sagittal.study.spec import InputSpec
@@ -308,7 +310,7 @@ def pretrain(recipe: Recipe) -> None:
         prompts = model.encode_text(*tokenizer([prompt(kind, row, generator) for row in said], length))
         # Reports and prompts that say the same attract: a space of findings, before any image is understood.
         texts = contrastive_loss(reports, prompts, model.scale, same_findings(every))
-        axis = axes(model, [drawn(label, generator) for label in LABELS[kind]])
+        axis = model.axes([drawn(label, generator) for label in LABELS[kind]])
         told = label_loss(model.asked(reports, axis), every)
         features = model.encode(kind, image)
         shown = model.branches[kind].embed(features)
@@ -389,10 +391,11 @@ def crop(arrays: Arrays, kind: str, row: int, rng: np.random.Generator) -> tuple
     return torch.from_numpy(image), torch.from_numpy(masks[(slice(None), *coarse)].astype(np.float32) / 255)
 
 
-def fit_pieces(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Progress:
-    """The mask decoder (and its encoder) of a kind of volume, on pieces, before it meets whole volumes."""
-    out = Path(recipe.out)
+Objective = Callable[[tuple[Tensor, int]], dict[str, Tensor]]
 
+
+def pieces_objective(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Objective:
+    """The masks of pieces of volumes: decoder and encoder learn on these before they meet whole ones."""
     weight = mask_weight(kind)
 
     def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
@@ -405,23 +408,7 @@ def fit_pieces(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Pr
         drawn = model.branches[kind].masks(features.pyramid, features.tokens)
         return {"mask": mask_loss(drawn, masks, weight=weight, balance=BALANCE[kind])}
 
-    plan = FitConfig(
-        steps=100_000,
-        max_seconds=recipe.crop_seconds,
-        learning_rate=1.5 * recipe.learning_rate,
-        average=recipe.average,
-        seed=recipe.seed,
-        report_steps=100,
-        save_seconds=180.0,
-    )
-    return fit(
-        model,
-        objective,
-        steps(lambda _: recipe.crop_batch, recipe.stage_seconds),
-        plan,
-        folder=out / f"{kind}-crops-run",
-        report=report_to(out / f"{kind}-crops.jsonl"),
-    )
+    return objective
 
 
 @dataclass(frozen=True)
@@ -445,16 +432,22 @@ def words(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays, many: int 
     reports = [row["report"] for row in data.rows]
     parts = [model.encode_text(*tokenizer(reports[i : i + 256], length)) for i in range(0, len(reports), 256)]
     generator = torch.Generator().manual_seed(recipe.seed)
-    each = [axes(model, [drawn(label, generator) for label in LABELS[kind]]) for _ in range(many)]
+    each = [model.axes([drawn(label, generator) for label in LABELS[kind]]) for _ in range(many)]
     return Words(torch.cat(parts), torch.from_numpy(data.labels.astype(np.float32)), torch.stack(each))
 
 
 def whole_objective(
-    recipe: Recipe, kind: CaseKind, model: Model, data: Arrays, size: int, *, coarse: bool = False
-) -> Callable[[tuple[Tensor, int]], dict[str, Tensor]]:
+    recipe: Recipe,
+    kind: CaseKind,
+    model: Model,
+    data: Arrays,
+    said: Words,
+    size: int,
+    *,
+    coarse: bool = False,
+) -> Objective:
     """Labels, masks and texts of whole images; ``coarse``: at half their size."""
     tokenizer, length, weight = model.tokenizer, model.config.text.length, mask_weight(kind)
-    said = words(recipe, kind, model, data)
 
     def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
         rows, generator = picked(data, batch[1], size, recipe.seed + 1 + coarse)
@@ -478,28 +471,6 @@ def whole_objective(
         }
 
     return objective
-
-
-def fit_coarse(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Progress:
-    """Films at half their size first: four times as many in the same time."""
-    out, size = Path(recipe.out), recipe.coarse_batch
-    plan = FitConfig(
-        steps=100_000,
-        max_seconds=recipe.coarse_seconds,
-        learning_rate=2 * recipe.learning_rate,
-        average=recipe.average,
-        seed=recipe.seed,
-        report_steps=50,
-        save_seconds=180.0,
-    )
-    return fit(
-        model,
-        whole_objective(recipe, kind, model, data, size, coarse=True),
-        steps(lambda _: size, recipe.stage_seconds),
-        plan,
-        folder=out / f"{kind}-coarse-run",
-        report=report_to(out / f"{kind}-coarse.jsonl"),
-    )
 
 
 class Whole(nn.Module):
@@ -526,47 +497,68 @@ def restate(model: Model, kind: CaseKind, data: Arrays, size: int, seed: int, ba
     model.eval()
 
 
-def fit_branch(recipe: Recipe, kind: CaseKind) -> None:
-    """Decoders and encoder of one kind, with masks, labels and texts; pieces or a coarse look come first."""
-    out, data = Path(recipe.out), phantoms(recipe, kind, "train")
-    model = part(recipe, kind)
+@dataclass(frozen=True)
+class Step:
+    """A part of a fit: what learns, for how long, at which multiple of the learning rate."""
+
+    name: str
+    objective: Objective
+    size: int
+    seconds: float
+    rate: float = 1.0
+
+
+def fit_steps(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> tuple[Step, Step]:
+    """Pieces of volumes before whole ones; films at half their size, four times as many, before full size."""
+    said = words(recipe, kind, model, data)
     size = recipe.film_batch if kind == "chest-xray" else recipe.volume_batch
     seconds = {
         "chest-xray": recipe.film_seconds,
         "chest-ct": recipe.scan_seconds,
         "brain-mr": recipe.head_seconds,
     }[kind]
-    plan = FitConfig(
-        steps=100_000,
-        max_seconds=seconds,
-        learning_rate=recipe.learning_rate,
-        average=recipe.average,
-        seed=recipe.seed,
-        report_steps=50,
-        save_seconds=180.0,
-    )
-    began = time.monotonic()
+    whole = Step(kind, whole_objective(recipe, kind, model, data, said, size), size, seconds)
+    if kind in CROPS:
+        pieces = pieces_objective(recipe, kind, model, data)
+        return Step(f"{kind}-crops", pieces, recipe.crop_batch, recipe.crop_seconds, 1.5), whole
+    many = recipe.coarse_batch
+    coarse = whole_objective(recipe, kind, model, data, said, many, coarse=True)
+    return Step(f"{kind}-coarse", coarse, many, recipe.coarse_seconds, 2.0), whole
+
+
+def fit_branch(recipe: Recipe, kind: CaseKind) -> None:
+    """Decoders and encoder of one kind, with masks, labels and texts, for ``stage_seconds`` at most."""
+    out, data = Path(recipe.out), phantoms(recipe, kind, "train")
+    model, began = part(recipe, kind), time.monotonic()
     with metered() as meter:
-        reached = (fit_pieces if kind in CROPS else fit_coarse)(recipe, kind, model, data)
-        left = recipe.stage_seconds - (time.monotonic() - began)
-        if reached.done >= 1 and left <= 0:
-            reached = replace(reached, done=0.0)
-        elif reached.done >= 1:
+        every = fit_steps(recipe, kind, model, data)
+        for step in every:
+            plan = FitConfig(
+                steps=100_000,
+                max_seconds=step.seconds,
+                learning_rate=step.rate * recipe.learning_rate,
+                average=recipe.average,
+                seed=recipe.seed,
+                report_steps=50,
+                save_seconds=180.0,
+            )
+            left = recipe.stage_seconds - (time.monotonic() - began)
             reached = fit(
                 model,
-                whole_objective(recipe, kind, model, data, size),
-                steps(lambda _: size, left),
+                step.objective,
+                steps(lambda _, size=step.size: size, left),
                 plan,
-                folder=out / f"{kind}-run",
-                report=report_to(out / f"{kind}.jsonl"),
+                folder=out / f"{step.name}-run",
+                report=report_to(out / f"{step.name}.jsonl"),
             )
-        restate(model, kind, data, size, recipe.seed)
+            if reached.done < 1:
+                print(f"{step.name}: {reached.done:.0%}; the next call goes on")
+                break
+        restate(model, kind, data, every[-1].size, recipe.seed)
     save(model, out / kind)
     usage = out / f"{kind}-usage.json"
     spent = [read_json(Usage, usage)] if usage.exists() else []
     usage.write_text(dumps(total([*spent, meter.usage])))
-    if reached.done < 1:
-        print(f"{kind}: {reached.done:.0%} of the fit; the next call goes on")
 
 
 def align_branch(recipe: Recipe, kind: CaseKind) -> None:
@@ -785,18 +777,6 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src/sagittal/zoo/weights/sagitt
 STAGES = ("data", "pretrain", "fit", "align", "evaluate", "compare", "pack")
 
 
-def changed(recipe: Recipe, settings: list[str]) -> Recipe:
-    """The recipe with ``name=value`` settings applied, each in its field's own type."""
-    types = {f.name: type(getattr(recipe, f.name)) for f in fields(recipe)}
-    values = {}
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        if name not in types:
-            raise SystemExit(f"--set {name}: one of {', '.join(types)}")
-        values[name] = types[name](value)
-    return replace(recipe, **values)
-
-
 def main() -> None:
     """Run one stage; a stage that was cut short goes on where it stood."""
     parser = argparse.ArgumentParser(
@@ -808,7 +788,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     args = parser.parse_args()
-    recipe = changed(Recipe(), args.set)
+    try:
+        recipe = changed(Recipe(), args.set)
+    except BadInput as error:
+        raise SystemExit(str(error)) from None
     if args.threads:
         torch.set_num_threads(args.threads)
     kinds: tuple[CaseKind, ...] = (args.kind,) if args.kind else tuple(SPECS)

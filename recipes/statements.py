@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sagittal.measure.discrimination import auroc, auroc_interval
+from sagittal.measure.discrimination import auroc_interval
 from sagittal.model import Model
 from sagittal.report.vocabulary import observation
 from sagittal.zoo.capability import Prompt
@@ -52,11 +52,6 @@ def every_text(labels: Sequence[str]) -> list[str]:
     return [text for pair in pairs for text in (pair.present, pair.absent)]
 
 
-def axes(model: Model, prompts: Sequence[Prompt]) -> Tensor:
-    """(L, E): from each denial to its finding, in the space that images and texts share."""
-    return model.axes([each.present for each in prompts], [each.absent for each in prompts])
-
-
 @torch.inference_mode()
 def prompt_results(
     model: Model, embedding: Tensor, truth: Tensor, labels: Sequence[str], kind: str
@@ -65,12 +60,12 @@ def prompt_results(
     found = []
     for name, place in (("unseen sentence", 0), ("unseen word and sentence", -1)):
         prompts = [framed(UNSEEN_FRAME, wordings(label)[place]) for label in labels]
-        score = model.asked(embedding, axes(model, prompts)).numpy()
+        score = model.asked(embedding, model.axes(prompts)).numpy()
         data, domain = f"{len(truth)} unseen held-out phantoms", f"phantom {kind}"
-        for i, label in enumerate(labels):
-            area = auroc_interval(truth[:, i].numpy(), score[:, i])
+        areas = [auroc_interval(truth[:, i].numpy(), score[:, i]) for i in range(len(labels))]
+        for label, area in zip(labels, areas, strict=True):
             words = wordings(label)[place]
             found.append(Result("auroc by prompt", f"{label}, {name}: {words}", area, data, domain))
-        mean = sum(auroc(truth[:, i].numpy(), score[:, i]) for i in range(len(labels))) / len(labels)
+        mean = sum(area.value for area in areas) / len(areas)
         print(f"  prompts, {name}: mean AUROC {mean:.3f}")
     return found

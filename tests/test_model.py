@@ -380,7 +380,7 @@ def test_an_embedding_that_knows_the_masks_is_of_the_image_alone(
         torch.testing.assert_close(model("film", image, text).embedding, alone)
     assert model.branch("film").project.in_features > base.branch("film").project.in_features
     with pytest.raises(BadInput, match="reads no text"):
-        model.axes(["A nodule."], ["No nodule."])
+        model.axes([("A nodule.", "No nodule.")])
 
 
 def test_a_statement_and_its_denial_point_opposite_ways() -> None:
@@ -388,8 +388,8 @@ def test_a_statement_and_its_denial_point_opposite_ways() -> None:
     tokenizer = train_tokenizer(["A nodule.", "No nodule."] * 4, 300)
     torch.manual_seed(0)
     model = Model(ModelConfig({"film": BranchConfig(PICTURE)}, text, 16, 12, 2), tokenizer).eval()
-    there, gone = ["A nodule."], ["No nodule."]
-    axes = model.axes([*there, *gone], [*gone, *there])
+    there, gone = "A nodule.", "No nodule."
+    axes = model.axes([(there, gone), (gone, there)])
     torch.testing.assert_close(axes[0], -axes[1])
-    shown = model.encode_text(*tokenizer(there, 16))
+    shown = model.encode_text(*tokenizer([there], 16))
     assert model.asked(shown, axes)[0, 0] > 0 > model.asked(shown, axes)[0, 1]

@@ -6,7 +6,7 @@ output.label_logits                           # (B, L)
 output.mask_logits                            # (B, M, *S); output.grade_logits, output.risk
 model.branch("chest-xray").prompt(output.features, prompts, size)          # masks by points, boxes, texts
 sample(model.branch("chest-xray").draw, (B, C, *S), model.text(text))      # decoders/image.py: an image
-model.asked(output.embedding, model.axes(["A nodule."], ["No nodule."]))   # (B, 1) zero-shot by prompts
+model.asked(output.embedding, model.axes([("A nodule.", "No nodule.")]))   # (B, 1) zero-shot by prompts
 model.language(text, output.features)         # (B, T, V): the next token; decoders/search.py writes
 """
 
@@ -101,12 +101,14 @@ class ModelConfig:
 class Output:
     """label_logits (B, L), mask_logits (B, M, *S), embedding (B, E) of length 1, features before fusion.
 
+    None is what the branch does not decode, or what was not asked for.
+
     grade_logits (B, G, levels - 1): of being above each level. risk (B, R), or (B, R, T) with edges.
     """
 
     label_logits: Tensor | None
     mask_logits: Tensor | None
-    embedding: Tensor
+    embedding: Tensor | None
     features: Features
     grade_logits: Tensor | None = None
     risk: Tensor | None = None
@@ -195,11 +197,13 @@ class Model(nn.Module):
     def forward(
         self, branch: str, image: Tensor, text: Tokens | None = None, *, present: Tensor | None = None,
         extent: Extent | None = None, tables: Mapping[str, Rows] | None = None, upsample: bool = True,
+        embed: bool = True,
     ) -> Output:  # fmt: skip
         """image (B, C, *S); present (B, C) bool, False where a channel was not acquired.
 
         ``extent``: spacing in mm and real size, for the encoders that count in mm (vit, slices).
-        ``upsample=False`` leaves mask logits at the resolution of the finest map (cheaper to train on).
+        ``upsample=False`` leaves mask logits at the resolution of the finest map (cheaper to train on);
+        ``embed=False`` leaves out the embedding, which may cost a second drawing of the masks.
         """
         part = self.branch(branch)
         features = self.encode(branch, image, present=present, extent=extent)
@@ -217,7 +221,7 @@ class Model(nn.Module):
             labels = part.late(others, len(image), {"image": labels})
         # Of the image alone: what is said beside it is no part of what it shows.
         alone = not others and not isinstance(self.fusion, EarlyFusion)
-        embedding = part.embed(features, masks if alone else None)
+        embedding = part.embed(features, masks if alone else None) if embed else None
         grades = part.grades(tokens, features.mask) if part.grades is not None else None
         risk = part.risk(tokens, features.mask) if part.risk is not None else None
         if masks is not None and upsample:
@@ -253,11 +257,12 @@ class Model(nn.Module):
         assert self.project_text is not None
         return functional.normalize(self.project_text(pooled), dim=1)
 
-    def axes(self, present: Sequence[str], absent: Sequence[str]) -> Tensor:
-        """P pairs of sentences -> (P, E): from the one to the other, what ``asked`` looks along."""
+    def axes(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
+        """P sentences, each with its denial -> (P, E): from this to that, what ``asked`` looks along."""
         if self.tokenizer is None or self.config.text is None:
             raise BadInput("this model reads no text", fix="choose a model with a text encoder")
-        texts = self.tokenizer([*present, *absent], self.config.text.length)
+        sentences = [present for present, _ in pairs] + [absent for _, absent in pairs]
+        texts = self.tokenizer(sentences, self.config.text.length)
         place = self.scale.device
         there, gone = self.encode_text(texts.ids.to(place), texts.mask.to(place)).chunk(2)
         return there - gone

@@ -5,18 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 from sagittal.errors import BadInput
 from sagittal.study.study import Series, Study
 from sagittal.zoo.capability import Asks, Loaded, Prompt, Scores
 
 MOST, LONGEST = 64, 300
-
-
-@runtime_checkable
-class AsksLoaded(Asks, Loaded, Protocol):
-    """A loaded model that answers prompts."""
 
 
 def parse_prompts(texts: Sequence[str]) -> tuple[Prompt, ...]:
@@ -67,7 +61,7 @@ def _sentence(words: str) -> str:
 class Prompted:
     """A model whose ``labels`` are prompts, as they were typed: a `Classifies` for every task that scores."""
 
-    model: AsksLoaded
+    model: Asks
     labels: tuple[str, ...]
     prompts: tuple[Prompt, ...]
 
@@ -85,6 +79,6 @@ def prompted(model: Loaded, texts: Sequence[str]) -> Prompted:
     Raises:
         BadInput: the model answers no prompts, or as `parse_prompts`.
     """
-    if not isinstance(model, AsksLoaded):
+    if not isinstance(model, Asks):
         raise BadInput(f"model {model.card.name} answers no prompts", "a model with a text encoder")
     return Prompted(model, tuple(texts), parse_prompts(texts))

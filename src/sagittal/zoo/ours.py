@@ -99,8 +99,7 @@ class SagittalModel:
         prepared = self._prepare(study, series, self.card.branch(branch))
         features = self.model.encode(branch, self._tensor(branch, prepared.array[None]))
         shown = self.model.branch(branch).embed(features)
-        between = self.model.axes([each.present for each in prompts], [each.absent for each in prompts])
-        odds = self.model.asked(shown, between)[0]
+        odds = self.model.asked(shown, self.model.axes(prompts))[0]
         shares = {each.present: float(p) for each, p in zip(prompts, odds.double().sigmoid(), strict=True)}
         return Scores(branch, shares, dict(shares), self._distance(branch, features), prepared.stated)
 
@@ -121,12 +120,12 @@ class SagittalModel:
 
     @torch.inference_mode()
     def forward(self, branch: str, images: NDArray[np.float32], texts: Sequence[str | None] = ()) -> Output:
-        """Prepared arrays (B, C, *S), and a text or None each, through the whole model."""
+        """Prepared arrays (B, C, *S), and a text or None each, through the whole model but its embedding."""
         text: Tokens | None = None
         if self.model.tokenizer is not None and self.model.config.text is not None and any(texts):
             text = self.model.tokenizer(texts, self.model.config.text.length)
             text = Tokens(text.ids.to(self.device), text.mask.to(self.device))
-        return self.model(branch, self._tensor(branch, images), text)
+        return self.model(branch, self._tensor(branch, images), text, embed=False)
 
     def _tensor(self, branch: str, images: NDArray[np.float32]) -> Tensor:
         window = self.card.branch(branch).window
@@ -153,7 +152,7 @@ class SagittalModel:
             return np.asarray(output.mask_logits[0].float().cpu().numpy())
 
         def predict(windows: Tensor) -> Tensor:
-            found: Output = self.model(branch, windows.to(self.device))
+            found: Output = self.model(branch, windows.to(self.device), embed=False)
             assert found.mask_logits is not None
             return found.mask_logits
 
