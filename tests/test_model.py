@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from sagittal.encoders.vit import VitConfig
 from sagittal.encoders.volume import VolumeConfig, inflate
 from sagittal.errors import BadInput
 from sagittal.layers.features import Extent, Tokens
-from sagittal.model import BranchConfig, Model, ModelConfig, load, save
+from sagittal.model import BranchConfig, Earlier, Model, ModelConfig, load, save
 from sagittal.training.loop import FitConfig, fit
 from sagittal.training.objective import label_loss, mask_loss
 
@@ -117,7 +118,10 @@ def test_spacing_and_padding_reach_the_model() -> None:
 LABS = TableConfig({"crp": Concept("mg/L", 10, 20), "troponin": Concept("ng/L", 5, 10)}, layers=1, heads=2)
 
 
-def whole(fusion: Literal["early", "intermediate", "late"]) -> Model:
+Fusion = Literal["early", "intermediate", "mutual", "late"]
+
+
+def whole(fusion: Fusion, latents: int = 0) -> Model:
     """Every decoder, and labs and text beside the image."""
     torch.manual_seed(0)
     film = BranchConfig(
@@ -135,6 +139,7 @@ def whole(fusion: Literal["early", "intermediate", "late"]) -> Model:
             heads=2,
             tables={"labs": LABS},
             fusion=fusion,
+            latents=latents,
         )
     ).eval()
 
@@ -147,13 +152,14 @@ def labs(rows: int) -> Rows:
     )  # fmt: skip
 
 
-FUSIONS: tuple[Literal["early", "intermediate", "late"], ...] = ("early", "intermediate", "late")
+FUSIONS: tuple[Fusion, ...] = ("early", "intermediate", "mutual", "late")
+GATHERED: tuple[tuple[Fusion, int], ...] = (
+    *((fusion, 0) for fusion in FUSIONS), ("early", 3), ("intermediate", 3), ("mutual", 3),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_every_decoder_stands_in_the_configuration(
-    fusion: Literal["early", "intermediate", "late"], tmp_path: Path
-) -> None:
+def test_every_decoder_stands_in_the_configuration(fusion: Fusion, tmp_path: Path) -> None:
     save(whole(fusion), tmp_path)
     model, image, text = load(tmp_path), torch.randn(2, 1, 16, 16), words(2)
     assert model.config == whole(fusion).config
@@ -173,9 +179,9 @@ def test_every_decoder_stands_in_the_configuration(
         model("film", image, tables={"vitals": labs(2)})
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_every_fusion_listens_and_does_without(fusion: Literal["early", "intermediate", "late"]) -> None:
-    model, image = whole(fusion), torch.randn(2, 1, 16, 16)
+@pytest.mark.parametrize(("fusion", "latents"), GATHERED)
+def test_every_fusion_listens_and_does_without(fusion: Fusion, latents: int) -> None:
+    model, image = whole(fusion, latents), torch.randn(2, 1, 16, 16)
     for name, parameter in model.named_parameters():
         if name.endswith("gates"):
             torch.nn.init.constant_(parameter, 0.7)
@@ -192,6 +198,72 @@ def test_every_fusion_listens_and_does_without(fusion: Literal["early", "interme
     torch.testing.assert_close(partly.label_logits[1], alone.label_logits[1])
     nobody = words(2)._replace(mask=torch.zeros(2, 5, dtype=torch.bool))
     torch.testing.assert_close(model("film", image, nobody).label_logits, alone.label_logits)
+    # grades and risks listen, too; grades stay in order, whatever is said
+    assert not torch.allclose(told.grade_logits, otherwise.grade_logits)
+    assert not torch.allclose(told.risk, otherwise.risk)
+    assert (otherwise.grade_logits.diff(dim=-1) <= 0).all()
+    torch.testing.assert_close(partly.grade_logits[1], alone.grade_logits[1])
+    torch.testing.assert_close(partly.risk[1], alone.risk[1])
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_in_training_the_others_are_hidden_from_some_rows(fusion: Fusion) -> None:
+    base = whole(fusion)
+    image, rows = torch.randn(1, 1, 16, 16).expand(64, 1, 16, 16), labs(1)
+    rows = Rows(*(each.expand(64, -1) for each in rows))
+    for drop, least, most in ((0.0, 64, 64), (0.5, 16, 48), (1.0, 0, 0)):
+        model = Model(replace(base.config, drop=drop))
+        model.load_state_dict(base.state_dict())
+        for name, parameter in model.named_parameters():
+            if name.endswith("gates"):
+                torch.nn.init.constant_(parameter, 0.7)
+        alone = model.train()("film", image, embed=False).label_logits[0]
+        torch.manual_seed(3)
+        told = model("film", image, tables={"labs": rows}, embed=False).label_logits
+        heard = int(((told - alone).abs() > 1e-5).sum())
+        assert least <= heard <= most
+        torch.manual_seed(3)
+        again = model("film", image, tables={"labs": rows}, embed=False).label_logits
+        torch.testing.assert_close(again, told)  # what is hidden follows the seed: a run can be resumed
+        reading = model.eval()("film", image, tables={"labs": rows}, embed=False).label_logits
+        assert (reading != alone).all()
+
+
+def test_nonsense_about_fusion_is_refused() -> None:
+    config = whole("late").config
+    for wrong in ({"latents": 4}, {"drop": 1.5}, {"layers": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            replace(config, **wrong)
+
+
+def test_an_image_looks_at_earlier_ones_of_any_number(tmp_path: Path) -> None:
+    base = whole("intermediate")
+    torch.manual_seed(2)
+    model = Model(replace(base.config, priors=True)).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("gates"):
+            torch.nn.init.constant_(parameter, 0.7)
+    image, before = torch.randn(3, 1, 16, 16), torch.randn(3, 2, 1, 16, 16)
+    alone = model("film", image)
+    days = torch.tensor([[30.0, 400.0], [math.nan, 9.0], [math.nan, math.nan]])
+    out = model("film", image, earlier=Earlier(before, days))
+    torch.testing.assert_close(out.label_logits[2], alone.label_logits[2])
+    torch.testing.assert_close(out.embedding[2], alone.embedding[2])
+    assert not torch.allclose(out.embedding[0], alone.embedding[0])
+    # the order in which they are given says nothing, their dates do; what is not there is not looked at
+    turned = model("film", image, earlier=Earlier(before.flip(1), days.flip(1)))
+    torch.testing.assert_close(turned.label_logits, out.label_logits)
+    swapped = model("film", image, earlier=Earlier(before.flip(1), days))
+    assert not torch.allclose(swapped.label_logits[0], out.label_logits[0])
+    single = model("film", image[1:2], earlier=Earlier(before[1:2, 1:], days[1:2, 1:]))
+    torch.testing.assert_close(single.label_logits[0], out.label_logits[1])
+    hidden = before.clone()
+    hidden[1, 0] = math.nan
+    torch.testing.assert_close(model("film", image, earlier=Earlier(hidden, days)).risk, out.risk)
+    save(model, tmp_path)
+    assert load(tmp_path).config.priors
+    with pytest.raises(BadInput, match="reads no earlier images"):
+        base("film", image, earlier=Earlier(before, days))
 
 
 def test_missing_text_equals_image_only() -> None:
@@ -369,7 +441,7 @@ def test_a_language_decoder_is_saved_with_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_an_embedding_that_knows_the_masks_is_of_the_image_alone(
-    fusion: Literal["early", "intermediate", "late"],
+    fusion: Fusion,
 ) -> None:
     base = whole(fusion)
     torch.manual_seed(1)

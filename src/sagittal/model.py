@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +35,13 @@ from sagittal.encoders.table import Rows, TableConfig, TableEncoder
 from sagittal.encoders.text import TextConfig, TextEncoder
 from sagittal.encoders.tokenizer import Tokenizer, read_tokenizer
 from sagittal.errors import BadInput
+from sagittal.fusion.dropout import drop_modalities
 from sagittal.fusion.early import EarlyFusion
-from sagittal.fusion.intermediate import IntermediateFusion
+from sagittal.fusion.intermediate import IntermediateFusion, MutualFusion
 from sagittal.fusion.late import LateFusion
+from sagittal.fusion.modalities import rows_present
+from sagittal.fusion.resampler import Resampler
+from sagittal.fusion.timeline import Timeline
 from sagittal.layers.attention import AttentionPool
 from sagittal.layers.config import from_json, to_json
 from sagittal.layers.convolution import enlarge
@@ -78,7 +82,12 @@ class ModelConfig:
     ``embed_masks``: an embedding knows what the masks show, too: a small lesion is lost in a mean of tokens.
 
     ``tables`` by name (labs, vitals, codes) join image and text by ``fusion``: "early", one trunk over all
-    tokens; "intermediate", the image looks at the others; "late", each says its labels alone, combined.
+    tokens; "intermediate", the image looks at the others; "mutual", all look at all, ``layers`` times; "late",
+    each says labels, grades and risks alone, combined (a mask is then of the image: labs know no place).
+
+    ``latents``: the others are first gathered in so many tokens (Perceiver-style); 0: they stay as they are.
+    ``drop``: share of the rows from which each of the others is hidden in training: any subset is then known.
+    ``priors``: an image looks at the same patient's earlier ones (`Earlier`).
     """
 
     branches: dict[str, BranchConfig] = field(default_factory=dict)
@@ -89,12 +98,32 @@ class ModelConfig:
     language: LanguageConfig | None = None
     embed_masks: bool = False
     tables: dict[str, TableConfig] = field(default_factory=dict)
-    fusion: Literal["early", "intermediate", "late"] = "intermediate"
+    fusion: Literal["early", "intermediate", "mutual", "late"] = "intermediate"
+    layers: int = 1
+    latents: int = 0
+    drop: float = 0.0
+    priors: bool = False
+
+    def __post_init__(self) -> None:
+        if self.latents and (self.fusion == "late" or not self.others):
+            raise ValueError("latents gather what stands beside an image, and late fusion keeps it apart")
+        if self.latents < 0 or self.layers < 1 or not 0 <= self.drop <= 1:
+            raise ValueError("latents must be 0 or more, layers 1 or more, drop 0 to 1")
 
     @property
     def others(self) -> tuple[str, ...]:
         """What may come beside an image."""
         return (*(("text",) if self.text else ()), *self.tables)
+
+
+class Earlier(NamedTuple):
+    """T earlier images of the same patients: ``images`` (B, T, C, *S) in any order, made as the current one.
+
+    ``days`` (B, T) before it; NaN where a row has no such image (whatever stands there is not looked at).
+    """
+
+    images: Tensor
+    days: Tensor
 
 
 @dataclass(frozen=True)
@@ -144,8 +173,16 @@ class Branch(nn.Module):
             else None
         )
         self.draw = drawer(out, width, heads, config.draws) if config.draws else None
-        late = model.fusion == "late" and labels
-        self.late = LateFusion(width, model.others, len(labels), beside=("image",)) if late else None
+        counts = {
+            "labels": len(labels),
+            "grades": len(config.grades),
+            "risk": len(config.events) * max(1, len(config.edges)),
+        }
+        self.late = nn.ModuleDict(
+            {name: LateFusion(width, model.others, n, beside=("image",)) for name, n in counts.items() if n}
+            if model.fusion == "late"
+            else {}
+        )
 
     def embed(
         self, features: Features, masks: Tensor | None = None, *, evidence: Tensor | None = None
@@ -162,6 +199,13 @@ class Branch(nn.Module):
                 evidence = mask_evidence(drawn).flatten(1)
             seen.append(evidence)
         return functional.normalize(self.project(torch.cat(seen, dim=1)), dim=1)
+
+    def combined(self, name: str, made: Tensor, others: Mapping[str, Features]) -> Tensor:
+        """What the image says by itself, ``made`` (B, ...), with what the others say: under late fusion."""
+        if name not in self.late:
+            return made
+        flat = self.late[name](others, len(made), {"image": made.flatten(1)})
+        return flat.reshape(made.shape)
 
 
 def drawer(out: Plan, width: int, heads: int, widths: Sequence[int]) -> ImageDecoder:
@@ -187,26 +231,34 @@ class Model(nn.Module):
         self.text = TextEncoder(config.text, config.width) if config.text else None
         self.project_text = nn.Linear(config.width, config.embedding) if config.text else None
         self.tables = nn.ModuleDict({k: TableEncoder(v, config.width) for k, v in config.tables.items()})
-        names = config.others if config.fusion == "intermediate" else ()
-        self.fusion: IntermediateFusion | EarlyFusion = IntermediateFusion(config.width, config.heads, names)
+        width, heads = config.width, config.heads
+        self.resampler = Resampler(width, heads, config.others, config.latents) if config.latents else None
+        names = ("others",) if config.latents else config.others
+        self.fusion: IntermediateFusion | EarlyFusion | MutualFusion = IntermediateFusion(
+            width, heads, names if config.fusion == "intermediate" else ()
+        )
         if config.fusion == "early":
-            self.fusion = EarlyFusion(config.width, config.heads, ("image", *config.others))
+            self.fusion = EarlyFusion(width, heads, ("image", *names))
+        elif config.fusion == "mutual":
+            self.fusion = MutualFusion(width, heads, ("image", *names), config.layers)
+        self.timeline = Timeline(width, heads) if config.priors else None
         self.language = LanguageDecoder(config.language, config.width) if config.language else None
         self.scale = nn.Parameter(torch.tensor(2.659))  # log(1 / 0.07), Radford 2021
 
     def forward(
         self, branch: str, image: Tensor, text: Tokens | None = None, *, present: Tensor | None = None,
-        extent: Extent | None = None, tables: Mapping[str, Rows] | None = None, upsample: bool = True,
-        embed: bool = True,
+        extent: Extent | None = None, tables: Mapping[str, Rows] | None = None,
+        earlier: Earlier | None = None, upsample: bool = True, embed: bool = True,
     ) -> Output:  # fmt: skip
         """image (B, C, *S); present (B, C) bool, False where a channel was not acquired.
 
-        ``extent``: spacing in mm and real size, for the encoders that count in mm (vit, slices).
+        ``extent``: spacing in mm and real size, for the encoders that count in mm (vit, slices); of the
+        earlier images, too.
         ``upsample=False`` leaves mask logits at the resolution of the finest map (cheaper to train on);
         ``embed=False`` leaves out the embedding, which may cost a second drawing of the masks.
         """
         part = self.branch(branch)
-        features = self.encode(branch, image, present=present, extent=extent)
+        features = self.encode(branch, image, present=present, extent=extent, earlier=earlier)
         if unknown := sorted(set(tables or {}) - set(self.tables)):
             raise BadInput(
                 f"the model has no table {unknown[0]!r}", f"one of {', '.join(self.tables) or '-'}"
@@ -214,42 +266,79 @@ class Model(nn.Module):
         others = {name: self.tables[name](rows) for name, rows in (tables or {}).items()}
         if text is not None:
             others["text"] = self._text()(text)
+        if self.training and self.config.drop:
+            rate, lots = self.config.drop, torch.default_generator
+            others = drop_modalities(others, rate, lots, keep_one=False)  # the image stays
         tokens = self._fused(features, others)
         masks = part.masks(features.pyramid, tokens) if part.masks is not None else None
         labels = part.labels(tokens, masks, features.mask) if part.labels is not None else None
-        if labels is not None and part.late is not None:
-            labels = part.late(others, len(image), {"image": labels})
+        if labels is not None:
+            labels = part.combined("labels", labels, others)
         # Of the image alone: what is said beside it is no part of what it shows.
         alone = not others and not isinstance(self.fusion, EarlyFusion)
         embedding = part.embed(features, masks if alone else None) if embed else None
-        grades = part.grades(tokens, features.mask) if part.grades is not None else None
-        risk = part.risk(tokens, features.mask) if part.risk is not None else None
+        grades = risk = None
+        if part.grades is not None:  # the scores are combined: thresholds stay in their order
+            levels = part.grades.thresholds()
+            score = (part.grades(tokens, features.mask) - levels)[..., 0]
+            grades = part.combined("grades", score, others)[..., None] + levels
+        if part.risk is not None:
+            risk = part.combined("risk", part.risk(tokens, features.mask), others)
         if masks is not None and upsample:
             masks = enlarge(masks, image.shape[2:])
         return Output(labels, masks, embedding, features, grades, risk)
 
     def _fused(self, features: Features, others: dict[str, Features]) -> Tensor:
         """The image's tokens (B, N, D), which know the others."""
+        if self.resampler is not None and others:
+            there = torch.stack([rows_present(each) for each in others.values()]).any(0)
+            gathered = self.resampler(others, rows=len(there))
+            mask = there[:, None].expand(gathered.tokens.shape[:2])
+            others = {"others": Features((), gathered.tokens, gathered.pooled, mask)}
+        if isinstance(self.fusion, MutualFusion):
+            return self.fusion({"image": features, **others})["image"].tokens
         if isinstance(self.fusion, EarlyFusion):
             return self.fusion.tokens_of("image", {"image": features, **others})
         return self.fusion(features.tokens, others if self.fusion.blocks else {})
 
     def encode(
-        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
-    ) -> Features:
-        """The branch's image encoder alone: image (B, C, *S) -> Features."""
+        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None,
+        earlier: Earlier | None = None,
+    ) -> Features:  # fmt: skip
+        """The branch's image encoder alone: image (B, C, *S) -> Features, whose tokens know the earlier ones."""
         part = self.branch(branch)
         if image.ndim != part.axes + 2 or image.shape[1] != part.channels:
             wanted = f"(B, {part.channels}, {', '.join('ZYX'[3 - part.axes :])})"
             raise BadInput(f"image for {branch} has shape {tuple(image.shape)}", wanted)
         kind = torch.channels_last if part.axes == 2 else torch.channels_last_3d
-        return part.encoder(image.contiguous(memory_format=kind), present, extent)
+        features = part.encoder(image.contiguous(memory_format=kind), present, extent)
+        return features if earlier is None else self._since(branch, features, earlier, extent)
+
+    def _since(self, branch: str, features: Features, earlier: Earlier, extent: Extent | None) -> Features:
+        """Features of the current image, whose tokens have looked at the earlier ones that are there."""
+        if self.timeline is None:
+            raise BadInput("this model reads no earlier images", fix="choose one with priors")
+        there = ~earlier.days.isnan()
+        rows, dates = there.nonzero(as_tuple=True)
+        if not len(rows):
+            return features
+        own = None if extent is None else Extent(*(None if each is None else each[rows] for each in extent))
+        found = self.encode(branch, earlier.images[rows, dates], extent=own)
+        tokens = found.tokens.new_zeros(*there.shape, *found.tokens.shape[1:])
+        tokens[rows, dates] = found.tokens
+        real = there[..., None].expand(tokens.shape[:3]).clone()
+        if found.mask is not None:
+            real[rows, dates] = found.mask
+        each = [Features((), t, t[:, 0], m) for t, m in zip(tokens.unbind(1), real.unbind(1), strict=True)]
+        return features.with_tokens(self.timeline(features.tokens, each, earlier.days))
 
     def embed(
-        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
-    ) -> Tensor:
-        """image (B, C, *S) -> (B, E) of length 1."""
-        return self.branch(branch).embed(self.encode(branch, image, present=present, extent=extent))
+        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None,
+        earlier: Earlier | None = None,
+    ) -> Tensor:  # fmt: skip
+        """image (B, C, *S) -> (B, E) of length 1: of what it shows, and of what has changed in it."""
+        seen = self.encode(branch, image, present=present, extent=extent, earlier=earlier)
+        return self.branch(branch).embed(seen)
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids, mask (B, T) -> (B, E) of length 1."""

@@ -1,4 +1,4 @@
-"""Modality dropout: in training, hide whole modalities of single rows, but never all that a row has."""
+"""Modality dropout: in training, hide whole modalities of single rows, so that any subset is known."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from sagittal.layers.features import Features
 
 
 def drop_modalities(
-    modalities: Modalities, rate: float | Mapping[str, float], generator: torch.Generator
+    modalities: Modalities,
+    rate: float | Mapping[str, float],
+    generator: torch.Generator,
+    *,
+    keep_one: bool = True,
 ) -> dict[str, Features]:
     """Hide each modality of each row with probability ``rate`` (one for all, or by name; 0 where not named).
 
-    Where every modality a row has would go, one of them, drawn evenly, stays. What is hidden is gone from
+    With ``keep_one``, where every modality a row has would go, one of them, drawn evenly, stays. What is hidden is gone from
     tokens, pooled and pyramid alike. ``generator`` (on the CPU) gives as many numbers whatever is missing:
     the same names, rows and seed hide the same.
 
@@ -39,7 +43,7 @@ def drop_modalities(
     kept = has & (drawn >= limits[:, None])
     chosen = lots.masked_fill(~has, -1.0).argmax(0)
     saved = torch.zeros_like(has).scatter_(0, chosen[None], True) & has & ~kept.any(0)
-    kept = kept | saved
+    kept = kept | saved if keep_one else kept
     masked = {
         name: _masked(features, kept[names.index(name)].to(features.tokens.device))
         for name, features in found.items()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sagittal.fusion.modalities import Modalities, present
 from sagittal.layers.attention import Attention
-from sagittal.layers.features import Features, masked_mean
+from sagittal.layers.features import Features
 from sagittal.layers.mlp import Mlp
 
 
@@ -81,12 +81,5 @@ class MutualFusion(nn.Module):
                 name: layer[name](features.tokens, {n: f for n, f in found.items() if n != name})
                 for name, features in found.items()
             }
-            found = present({name: _with_tokens(found[name], looked[name]) for name in found}, self.names)
+            found = present({name: found[name].with_tokens(looked[name]) for name in found}, self.names)
         return found
-
-
-def _with_tokens(features: Features, tokens: Tensor) -> Features:
-    """Features with other tokens (B, N, D), pooled anew over the real ones."""
-    if features.mask is None:
-        return Features(features.pyramid, tokens, tokens.mean(1))
-    return Features(features.pyramid, tokens, masked_mean(tokens, features.mask), features.mask)

@@ -26,6 +26,11 @@ class Features:
     pooled: Tensor
     mask: Tensor | None = None
 
+    def with_tokens(self, tokens: Tensor) -> Features:
+        """The same with other tokens (B, N, D), pooled anew over the real ones."""
+        pooled = tokens.mean(1) if self.mask is None else masked_mean(tokens, self.mask)
+        return Features(self.pyramid, tokens, pooled, self.mask)
+
 
 class Extent(NamedTuple):
     """Where a batch of images lies in space, an entry an axis (z, y, x or y, x).
