@@ -82,8 +82,8 @@ class ModelConfig:
     ``embed_masks``: an embedding knows what the masks show, too: a small lesion is lost in a mean of tokens.
 
     ``tables`` by name (labs, vitals, codes) join image and text by ``fusion``: "early", one trunk over all
-    tokens; "intermediate", the image looks at the others; "mutual", all look at all, ``layers`` times; "late",
-    each says labels, grades and risks alone, combined (a mask is then of the image: labs know no place).
+    tokens; "intermediate", the image looks at the others; "mutual", all look at all, ``layers`` times;
+    "late", each says labels, grades and risks alone, combined (a mask is the image's: labs know no place).
 
     ``latents``: the others are first gathered in so many tokens (Perceiver-style); 0: they stay as they are.
     ``drop``: share of the rows from which each of the others is hidden in training: any subset is then known.
@@ -305,7 +305,7 @@ class Model(nn.Module):
         self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None,
         earlier: Earlier | None = None,
     ) -> Features:  # fmt: skip
-        """The branch's image encoder alone: image (B, C, *S) -> Features, whose tokens know the earlier ones."""
+        """The branch's image encoder: image (B, C, *S) -> Features, whose tokens know the earlier ones."""
         part = self.branch(branch)
         if image.ndim != part.axes + 2 or image.shape[1] != part.channels:
             wanted = f"(B, {part.channels}, {', '.join('ZYX'[3 - part.axes :])})"

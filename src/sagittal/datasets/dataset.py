@@ -83,7 +83,8 @@ class Row:
 
     @property
     def report(self) -> str:
-        """The report's text; "" where the set has none. `load` puts it into ``context.notes`` as well."""
+        """The report's text; "" where the set has none. `load` of a published set has it in ``context.notes``
+        as well."""
         return self.read_report()
 
 

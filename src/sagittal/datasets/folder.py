@@ -1,12 +1,14 @@
-"""A data folder: any set of studies plus ``labels.csv``.
+"""A data folder: any set of studies plus ``labels.csv``, and ``reports.csv`` where there are reports.
 
 Columns: ``study`` (path relative to the folder), ``patient``, optional ``split``, ``prior``, ``mask``,
 optional ``group:NAME``; then one column a label with 0 / 1, or one column of class names; empty means
-unknown. ``time`` and ``event`` belong to survival and are no labels.
+unknown. ``time`` and ``event`` belong to survival and are no labels. ``reports.csv`` has the columns
+``study`` and ``text``; a report is no part of what `load` gives: it was written after the study.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from sagittal.study.open import open_study
 from sagittal.study.study import Study
 
 MAX_ROWS = 1_000_000
+MAX_CHARACTERS = 100_000
+REPORTS = "reports.csv"
 _FIXED = ("study", "patient", "split", "prior", "mask", "time", "event")
 
 
@@ -32,8 +36,12 @@ def open_folder(folder: str | Path) -> Dataset:
     folder = Path(folder)
     path = folder / "labels.csv"
     header, lines = _lines(path)
+    texts = _reports(folder / REPORTS, {line["study"] for _, line in lines})
     label_columns = [name for name in header if name not in _FIXED and not name.startswith("group:")]
-    rows = tuple(_row(folder, path, number, line) for number, line in lines)
+    rows = tuple(
+        replace(_row(folder, path, number, line), read_report=partial(str, texts.get(line["study"], "")))
+        for number, line in lines
+    )
     if len({row.study for row in rows}) != len(rows):
         raise BadInput(f"{path} names a study twice", "one row a study")
     labels, targets, exclusive = label_targets(path, label_columns, lines)
@@ -50,6 +58,23 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     if not lines:
         raise BadInput(f"{path} has no rows", "a row a study")
     return list(lines[0][1]), lines
+
+
+def _reports(path: Path, studies: set[str]) -> dict[str, str]:
+    """Study -> text, of the studies of the set; empty where the file is not there."""
+    if not path.exists():
+        return {}
+    texts: dict[str, str] = {}
+    for number, line in read_table(path, "study", "text", layout="a line a study: study, text"):
+        if len(line["text"]) > MAX_CHARACTERS:
+            raise BadInput(
+                f"{path} line {number}: the text is too long", f"at most {MAX_CHARACTERS} characters"
+            )
+        if line["study"] in texts:
+            raise BadInput(f"{path} line {number}: {line['study']!r} is there twice", "one report a study")
+        if line["study"] in studies:
+            texts[line["study"]] = line["text"]
+    return texts
 
 
 def _row(folder: Path, path: Path, number: int, line: dict[str, str]) -> Row:

@@ -20,9 +20,9 @@ def drop_modalities(
 ) -> dict[str, Features]:
     """Hide each modality of each row with probability ``rate`` (one for all, or by name; 0 where not named).
 
-    With ``keep_one``, where every modality a row has would go, one of them, drawn evenly, stays. What is hidden is gone from
-    tokens, pooled and pyramid alike. ``generator`` (on the CPU) gives as many numbers whatever is missing:
-    the same names, rows and seed hide the same.
+    With ``keep_one``, where every modality a row has would go, one of them, drawn evenly, stays. What is
+    hidden is gone from tokens, pooled and pyramid alike. ``generator`` (on the CPU) gives as many numbers
+    whatever is missing: the same names, rows and seed hide the same.
 
     Raises:
         ValueError: a rate outside 0 to 1.

@@ -46,6 +46,7 @@ SIZES: dict[CaseKind, tuple[int, int, int]] = {
 """Default, smallest and largest ``size`` (edge in voxels; in the plane for brain MR)."""
 
 MAX_STUDIES = 1_000_000
+REPORTS = "reports.csv"
 VALIDATION_SHARE = 10
 """In a train cohort every tenth patient is "val"; held-out patients are "test"."""
 
@@ -253,9 +254,10 @@ def write_cohort(
 ) -> Path:
     """Write ``n`` patients as a data folder; the same arguments give the same bytes.
 
-    The folder has ``labels.csv`` and one folder a study: DICOM files in a folder a series,
-    ``context.json``, ``truth.json`` and ``truth_<mask>.nii.gz`` (``.png`` for radiographs). With
-    ``followup`` every patient has two studies, ``<index>-0`` (the prior) and ``<index>-1``.
+    The folder has ``labels.csv``, ``reports.csv`` (study, text) and one folder a study: DICOM files
+    in a folder a series, ``context.json``, ``truth.json`` and ``truth_<mask>.nii.gz`` (``.png`` for
+    radiographs). With ``followup`` every patient has two studies, ``<index>-0`` (the prior) and
+    ``<index>-1``.
     Everything is made in a hidden folder beside ``out`` and renamed at the end, so that a run that
     stops leaves nothing half-written.
 
@@ -291,6 +293,7 @@ def write_cohort(
             rows += written
             advance(1)
         _write_labels(partial_folder / "labels.csv", kind, rows, followup)
+        _write_table(partial_folder / REPORTS, ["study", "text"], rows)
         partial_folder.chmod(0o755)
         if out.exists():
             out.rmdir()
@@ -346,6 +349,11 @@ def _row(case: Case, name: str, prior: str) -> dict[str, str]:
         "prior": prior,
         **{f"group:{name}": str(truth.demographics[key]) for name, key in groups.items()},
         **{key: str(value) for key, value in truth.labels.items()},
+        "text": " ".join(
+            sentence.text
+            for name in ("findings", "impression")
+            for sentence in truth.report.section(name).sentences
+        ),
     }
 
 
@@ -355,7 +363,10 @@ def _write_labels(path: Path, kind: CaseKind, rows: list[dict[str, str]], follow
     empty = {"prior"} if not followup else set()
     if kind != "chest-xray":
         empty.add("group:view")
-    columns = [name for name in columns if name not in empty]
+    _write_table(path, [name for name in columns if name not in empty], rows)
+
+
+def _write_table(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

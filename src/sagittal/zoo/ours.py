@@ -14,7 +14,7 @@ from torch import Tensor
 from sagittal.decoders.window import Window, slide
 from sagittal.errors import BadInput, Refused
 from sagittal.layers.features import Features, Tokens
-from sagittal.model import Model, Output
+from sagittal.model import Earlier, Model, Output
 from sagittal.model import load as load_weights
 from sagittal.study.context import Context
 from sagittal.study.prepare import Prepared, prepare
@@ -25,6 +25,9 @@ from sagittal.zoo.calibrator import calibrate
 from sagittal.zoo.capability import Inference, Masks, Prompt, Scores
 from sagittal.zoo.card import BranchCard, Card
 from sagittal.zoo.gate import Distance, Gate, load_gates
+
+PRIORS = 3
+"""Earlier images that a model is shown, at most."""
 
 
 def context_text(context: Context) -> str:
@@ -52,6 +55,42 @@ def inputs(study: Study, spec: InputSpec) -> list[tuple[Series, ...]]:
     return [tuple(chosen)]
 
 
+def shown(study: Study, spec: InputSpec) -> Prepared:
+    """The first input of the study that the spec accepts.
+
+    Raises:
+        BadInput: it has none that the spec could be shown.
+        BadInput, Refused: none can be read or is inside the spec; the reason of the first.
+    """
+    reasons: list[Refused | BadInput] = []
+    for series in inputs(study, spec):
+        try:
+            return prepare(series[0] if spec.channels == 1 else series, spec, study)
+        except (Refused, BadInput) as reason:
+            reasons.append(reason)
+    if reasons:
+        raise reasons[0]
+    raise BadInput("no series to learn from", f"modality {'/'.join(spec.modality) or 'any'}")
+
+
+def before(study: Study, spec: InputSpec, limit: int = 1) -> list[tuple[NDArray[np.float32], float]]:
+    """Earlier images that the spec accepts, (array (C, *S), days before the study), the latest first.
+
+    A prior without a date, of a later day, or outside the spec is left out: it cannot be aged, or
+    shown. At most ``limit``.
+    """
+    dated = [(prior, study.date - prior.date) for prior in study.priors if study.date and prior.date]
+    found: list[tuple[NDArray[np.float32], float]] = []
+    for prior, age in sorted(dated, key=lambda pair: pair[1]):
+        if age.days < 0 or len(found) == limit:
+            continue
+        try:
+            found.append((shown(prior, spec).array, float(age.days)))
+        except (Refused, BadInput):
+            continue
+    return found
+
+
 @dataclass
 class SagittalModel:
     """A loaded model of our own family: `Embeds`, `Classifies`, `Segments`, `Infers`."""
@@ -70,7 +109,7 @@ class SagittalModel:
         """
         card = self.card.branch(branch)
         prepared = self._prepare(study, series, card)
-        output = self.forward(branch, prepared.array[None], [context_text(study.context)])
+        output = self._output(branch, prepared, study)
         distance = self._distance(branch, output.features)
         scores = _scores(branch, card, output, distance, prepared.stated)
         drawn = self._draw(branch, card, prepared, output)
@@ -83,7 +122,7 @@ class SagittalModel:
         card = self.card.branch(branch)
         prepared = self._prepare(study, series, card)
         with torch.inference_mode():
-            output = self.forward(branch, prepared.array[None], [context_text(study.context)])
+            output = self._output(branch, prepared, study)
         return _scores(branch, card, output, self._distance(branch, output.features), prepared.stated)
 
     @torch.inference_mode()
@@ -119,13 +158,28 @@ class SagittalModel:
         return np.asarray(encoded.pooled.float().cpu().numpy())
 
     @torch.inference_mode()
-    def forward(self, branch: str, images: NDArray[np.float32], texts: Sequence[str | None] = ()) -> Output:
+    def forward(
+        self,
+        branch: str,
+        images: NDArray[np.float32],
+        texts: Sequence[str | None] = (),
+        earlier: Earlier | None = None,
+    ) -> Output:
         """Prepared arrays (B, C, *S), and a text or None each, through the whole model but its embedding."""
         text: Tokens | None = None
         if self.model.tokenizer is not None and self.model.config.text is not None and any(texts):
             text = self.model.tokenizer(texts, self.model.config.text.length)
             text = Tokens(text.ids.to(self.device), text.mask.to(self.device))
-        return self.model(branch, self._tensor(branch, images), text, embed=False)
+        return self.model(branch, self._tensor(branch, images), text, earlier=earlier, embed=False)
+
+    def _output(self, branch: str, prepared: Prepared, study: Study) -> Output:
+        """One prepared input with what the study knows beside it: its text, its priors where they count."""
+        past = before(study, self.card.branch(branch).input, PRIORS) if self.model.config.priors else []
+        earlier = None
+        if past:
+            images = torch.stack([self._tensor(branch, image[None])[0] for image, _ in past])
+            earlier = Earlier(images[None], torch.tensor([[days for _, days in past]], device=self.device))
+        return self.forward(branch, prepared.array[None], [context_text(study.context)], earlier)
 
     def _tensor(self, branch: str, images: NDArray[np.float32]) -> Tensor:
         window = self.card.branch(branch).window
