@@ -136,9 +136,10 @@ class SagittalModel:
             Refused: as `infer`.
         """
         prepared = self._prepare(study, series, self.card.branch(branch))
-        features = self.model.encode(branch, self._tensor(branch, prepared.array[None]))
-        shown = self.model.branch(branch).embed(features)
-        odds = self.model.asked(shown, self.model.axes(prompts))[0]
+        image, earlier = self._tensor(branch, prepared.array[None]), self._earlier(branch, study)
+        features = self.model.encode(branch, image, earlier=earlier)
+        seen = self.model.branch(branch).embed(features)
+        odds = self.model.asked(seen, self.model.axes(prompts))[0]
         shares = {each.present: float(p) for each, p in zip(prompts, odds.double().sigmoid(), strict=True)}
         return Scores(branch, shares, dict(shares), self._distance(branch, features), prepared.stated)
 
@@ -174,12 +175,16 @@ class SagittalModel:
 
     def _output(self, branch: str, prepared: Prepared, study: Study) -> Output:
         """One prepared input with what the study knows beside it: its text, its priors where they count."""
+        texts, earlier = [context_text(study.context)], self._earlier(branch, study)
+        return self.forward(branch, prepared.array[None], texts, earlier)
+
+    def _earlier(self, branch: str, study: Study) -> Earlier | None:
+        """The study's priors, for a model that looks at them."""
         past = before(study, self.card.branch(branch).input, PRIORS) if self.model.config.priors else []
-        earlier = None
-        if past:
-            images = torch.stack([self._tensor(branch, image[None])[0] for image, _ in past])
-            earlier = Earlier(images[None], torch.tensor([[days for _, days in past]], device=self.device))
-        return self.forward(branch, prepared.array[None], [context_text(study.context)], earlier)
+        if not past:
+            return None
+        images = torch.stack([self._tensor(branch, image[None])[0] for image, _ in past])
+        return Earlier(images[None], torch.tensor([[days for _, days in past]], device=self.device))
 
     def _tensor(self, branch: str, images: NDArray[np.float32]) -> Tensor:
         window = self.card.branch(branch).window

@@ -1,0 +1,95 @@
+"""The recipe that streams studies: what sentences say, one damaged study, priors, and a leak."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from sagittal.datasets.open import open_data
+from sagittal.errors import BadInput
+from sagittal.phantom.cohort import write_cohort
+from sagittal.pretrain.recipe import changed, open_recipe, run_recipe
+from sagittal.zoo.capability import Prompt
+from sagittal.zoo.load import load
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "reports.py"
+TINY = ["steps=3", "batch=4", "width=32", "size=32", "sentences=6", "save_seconds=0", "bf16=false"]
+
+
+@pytest.fixture(scope="module")
+def recipe() -> ModuleType:
+    return sys.modules[open_recipe(RECIPE).run.__module__]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports") / "cohort"
+    return write_cohort("chest-xray", 12, folder, seed=4, followup=True, size=64, workers=1)
+
+
+def test_what_sentences_say(recipe: ModuleType) -> None:
+    report = (
+        "Pleural effusion in the left pleural space, larger since 2021-12-11. No nodule. "
+        "Mass in the right mid lung zone, resolved since 2021-12-11."
+    )
+    one, two, three = recipe.said(report)
+    assert [(each.about, each.turn) for each in (one, two, three)] == [
+        ("pleural_effusion", 1), ("nodule", 0), ("mass", -1),
+    ]  # fmt: skip
+    other = recipe.said("Since 2020-01-01 the left pleural effusion has grown.")[0]
+    assert other.meaning == one.meaning and other.text != one.text
+    right = recipe.said(report.replace("left", "right"))[0]
+    smaller = recipe.said(report.replace("larger", "smaller"))[0]
+    assert len({one.meaning, right.meaning, smaller.meaning, two.meaning}) == 4 and smaller.turn == -1
+
+
+def test_one_sentence_of_each_report_is_chosen(recipe: ModuleType) -> None:
+    meaning = torch.tensor([[7, 8, 0], [0, 0, 0]])
+    ids = torch.arange(6).reshape(2, 3, 1)
+    batch = {"meaning": meaning, "turn": meaning, "ids": ids, "mask": ids > -1}
+    drawn = [recipe.chosen(batch) for _ in range(20)]
+    assert {int(m[0]) for _, m, _ in drawn} == {7, 8} and {int(m[1]) for _, m, _ in drawn} == {0}
+    assert all(int(t.ids[0, 0]) == int(m[0]) - 7 for t, m, _ in drawn)
+
+
+@pytest.mark.parametrize("priors", [0, 1])
+def test_streamed_measured_and_read_again(cohort: Path, tmp_path: Path, priors: int) -> None:
+    data = Path(shutil.copytree(cohort, tmp_path / "data"))
+    lines = (data / "labels.csv").read_text().splitlines()
+    split = lines[0].split(",").index("split")
+    cells = [line.split(",") for line in lines[1:]]
+    for row in cells:
+        row[split] = "test" if int(row[0][:6]) >= 8 else "train"
+    (data / "labels.csv").write_text("\n".join([lines[0], *(",".join(row) for row in cells)]) + "\n")
+    for film in (data / "000003-0").rglob("*.dcm"):
+        film.write_bytes(b"no film")
+    loaded = open_recipe(RECIPE)
+    settings = changed(loaded.settings, [f"data={data}", f"priors={priors}", *TINY])
+    model, _ = run_recipe(loaded, settings, tmp_path / "run")
+    assert model is not None
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert (
+        found["studies"] <= 4
+        and 0 <= found["all"]["low"] <= found["all"]["value"] <= found["all"]["high"] <= 1
+    )
+    assert all("000003" in line for line in found["not used"])
+    assert run_recipe(loaded, settings, tmp_path / "run")[0] == model  # finished: nothing is done again
+
+    read = load(model)
+    study = next(row.load() for row in open_data(data).rows if row.split == "test" and row.prior)
+    prompts = [Prompt("Larger pleural effusion.", "Smaller pleural effusion.")]
+    known = read.ask(study, study.series[:1], prompts, branch="chest-xray")
+    alone = read.ask(study.with_(priors=()), study.series[:1], prompts, branch="chest-xray")
+    assert (known.raw == alone.raw) == (priors == 0)
+
+    for row in cells:
+        row[split] = "test" if row[0].endswith("-1") else "train"
+    (data / "labels.csv").write_text("\n".join([lines[0], *(",".join(row) for row in cells)]) + "\n")
+    with pytest.raises(BadInput, match=r"12 leaks between splits"):
+        run_recipe(loaded, settings, tmp_path / "other")
