@@ -22,6 +22,7 @@ from sagittal.decoders.language import LanguageConfig, LanguageDecoder, joined, 
 from sagittal.decoders.search import greedy
 from sagittal.encoders.tokenizer import Tokenizer, train_tokenizer
 from sagittal.layers.features import Features
+from sagittal.measure.discrimination import auroc
 from sagittal.pretrain.captioning import caption_loss, text_log_probability
 from sagittal.report.vocabulary import observation
 from sagittal.training.loop import FitConfig, Progress, fit
@@ -99,16 +100,39 @@ def pretrain(
     batch: int,
     folder: Path,
     report: Report,
+    aside: Arrays,
 ) -> None:
-    """Which statements are true of which film."""
+    """Which statements are true of which film; ``aside``: films on which it is asked while training."""
+    others = read(aside)
 
     def terms(taken: Batch) -> dict[str, Tensor]:
         image, which, number = taken
         rng = np.random.default_rng([plan.seed, number])
         return {"pairs": matching(model, model.encoder(image), which, said, rng)}
 
-    fit(model, terms, batches(images, batch, plan.seed), plan, folder=folder, report=report)
+    def probes() -> dict[str, float]:
+        return {"statements": told_apart(model, aside.images, others)}
+
+    draw = batches(images, batch, plan.seed)
+    fit(model, terms, draw, plan, folder=folder, report=report, probes=probes)
     model.eval()
+
+
+@torch.no_grad()
+def told_apart(model: Backbone, images: NDArray[Any], said: Said) -> float:
+    """Mean AUROC over statements, each asked in its first wording; NaN where all films are told the same."""
+    found = torch.cat(
+        [
+            model.match(some, [each[0] for each in said.wordings])
+            for some in pieces(seen(model.encoder, images))
+        ]
+    )
+    areas = []
+    for j, score in enumerate(found.T):
+        right = np.array([j in row for row in said.of_film])
+        if 0 < right.sum() < len(right):
+            areas.append(auroc(right, score.numpy()))
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 @torch.no_grad()

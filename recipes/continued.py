@@ -61,6 +61,7 @@ class Recipe:
     batch: int = 16
     learning_rate: float = 2e-3
     width: int = 64
+    probe_steps: int = 100
     save_seconds: float = 30.0
     bf16: bool | None = None
     seed: int = 0
@@ -158,15 +159,23 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
         """Fit on ``source``; a stage that was finished gives its weights back at once."""
         plan = FitConfig(
             steps=steps, learning_rate=recipe.learning_rate, average=0.98, save_seconds=recipe.save_seconds,
-            bf16=recipe.bf16, seed=recipe.seed,
+            probe_steps=recipe.probe_steps, bf16=recipe.bf16, seed=recipe.seed,
         )  # fmt: skip
         batches = loader(Batched(Shuffled(source, seed=recipe.seed), recipe.batch))
         if steps:
-            fit(both, objective, batches, plan, folder=folder / name, report=report)
+            fit(both, objective, batches, plan, folder=folder / name, report=report, probes=probes)
 
     known = shards(folder / "films-shards", lambda: films(recipe, recipe.films, "train"))
     unseen = shards(folder / "unseen-shards", lambda: films(recipe, recipe.held_out, "heldout"))
     train, test = (stacked([each[i] for i in range(len(each))]) for each in (known, unseen))
+
+    def encode(images: Tensor) -> Tensor:
+        return model.encode(KIND, images).pooled
+
+    def probes() -> dict[str, float]:
+        """A linear probe from every other training film to the rest: those held out wait for the end."""
+        halves = [(train["image"][i::2].float(), train["labels"][i::2]) for i in (0, 1)]
+        return {"auroc": probed(encode, *halves)}
 
     @torch.no_grad()
     def measured() -> dict[str, float]:
@@ -176,7 +185,7 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
         pieces = zip(image.split(64), blocks.split(64), strict=True)
         errors = [float(error(each, hidden)) * len(each) for each, hidden in pieces]
         sets = [(each["image"].float(), each["labels"]) for each in (train, test)]
-        auroc = probed(lambda images: model.encode(KIND, images).pooled, *sets, module=model)
+        auroc = probed(encode, *sets, module=model)
         return {"masked": sum(errors) / len(image), "auroc": auroc}
 
     if recipe.general == "shapes":

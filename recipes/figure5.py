@@ -55,6 +55,7 @@ class Recipe:
         data: folder with the films of `labels_needed.py`; empty: they are drawn into the run's own.
         films: with reports and no labels; labelled: what "all labels" means; test: held out.
         few: labels of the short training; few_steps, all_steps: of the conventional networks.
+        aside: of the labelled, asked every ``probe_steps`` of the pre-training; of their reports alone.
         bf16: None: where this processor gains from it.
     """
 
@@ -67,6 +68,8 @@ class Recipe:
     instruct_steps: int = 600
     few_steps: int = 60
     all_steps: int = 300
+    aside: int = 200
+    probe_steps: int = 100
     batch: int = 64
     instruct_batch: int = 32
     conventional_batch: int = 64
@@ -151,8 +154,12 @@ def films_of(recipe: Recipe, folder: Path, part: str) -> Arrays:
     """ "films", "labelled" or "test", drawn if they are not there yet."""
     counts = {"films": recipe.films, "labelled": recipe.labelled, "test": recipe.test}
     where = needed.Recipe(out=recipe.data or str(folder), seed=recipe.seed, **counts)
-    found, n = needed.phantoms(where, part), counts[part]
-    return Arrays(found.images[:n], found.masks[:n], found.labels[:n], found.rows[:n])
+    return first(needed.phantoms(where, part), counts[part])
+
+
+def first(films: Arrays, n: int) -> Arrays:
+    """The first ``n`` films."""
+    return Arrays(films.images[:n], films.masks[:n], films.labels[:n], films.rows[:n])
 
 
 def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> None:
@@ -163,7 +170,9 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
     model = backbone.built(said)
     with spent(folder, "pretraining"):
         plan, where = planned(recipe, recipe.pretrain_steps), folder / "pretrain"
-        backbone.pretrain(model, films.images, said, plan, recipe.batch, where, report)
+        plan = replace(plan, probe_steps=recipe.probe_steps)
+        aside = first(labelled, recipe.aside)
+        backbone.pretrain(model, films.images, said, plan, recipe.batch, where, report, aside)
     with spent(folder, "instruction"):
         plan, where = planned(recipe, recipe.instruct_steps), folder / "instruct"
         tokens = backbone.seen(model.encoder, films.images)

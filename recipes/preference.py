@@ -59,6 +59,7 @@ class Recipe:
 
     Attributes:
         films: to learn to draft from; edited: how many of their readings are signed; held_out: to measure on.
+        aside: further films, whose drafts are foretold every ``probe_steps`` of learning to draft.
         mixed: share of the films whose report is in the short style from the start: somebody wrote so before.
         beta, keep: see `preference_terms`.
     """
@@ -68,7 +69,9 @@ class Recipe:
     edited: int = 60
     size: int = 64
     width: int = 64
+    aside: int = 16
     caption_steps: int = 500
+    probe_steps: int = 100
     tune_steps: int = 20
     batch: int = 16
     learning_rate: float = 2e-3
@@ -103,14 +106,14 @@ class Films:
         return len(self.drafts)
 
 
-def drawn(recipe: Recipe, count: int, split: Split) -> Films:
-    """Phantom films with their impressions."""
+def drawn(recipe: Recipe, count: int, split: Split, start: int = 0) -> Films:
+    """Phantom films with their impressions, from number ``start`` on."""
     spec = InputSpec(
         modality=("DX", "CR"), body_part="CHEST", orientation="LF", size=(recipe.size, recipe.size),
         fit="resize", normalise="percentile",
     )  # fmt: skip
     images, prefixes, drafts = [], [], []
-    for index in range(count):
+    for index in range(start, start + count):
         case = draw(KIND, seed=recipe.seed, index=index, split=split, size=max(64, 4 * recipe.size))
         images.append(torch.from_numpy(prepare(inputs(case.study, spec)[0], spec, case.study).array).float())
         told = [
@@ -198,9 +201,21 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
 
     plan = FitConfig(
         steps=recipe.caption_steps, learning_rate=recipe.learning_rate, save_seconds=recipe.save_seconds,
-        bf16=recipe.bf16, seed=recipe.seed,
+        probe_steps=recipe.probe_steps, bf16=recipe.bf16, seed=recipe.seed,
     )  # fmt: skip
-    fit(model, caption, endless(recipe, len(train)), plan, folder=folder / "caption", report=report)
+    aside = drawn(recipe, recipe.aside, "train", start=recipe.films)
+
+    def probes() -> dict[str, float]:
+        """Share of the tokens foretold, and what the image is worth, as `compared` has them at the end."""
+        text, counted = told(tokenizer, aside, list(aside.drafts), torch.arange(len(aside)))
+        seen = model.encode(KIND, aside.images)
+        return {
+            "foretold": foretold(decoder(text, seen), text, counted),
+            "image_gain": image_gain(decoder, text, seen, counted),
+        }
+
+    batches = endless(recipe, len(train))
+    fit(model, caption, batches, plan, folder=folder / "caption", report=report, probes=probes)
     model.eval()
 
     pairs = edited_pairs(signed(train, recipe.edited), sections=("impression",))

@@ -24,7 +24,7 @@ from sagittal.study.spec import InputSpec
 from sagittal.training.distributed import World, full_weights
 from sagittal.training.loop import FitConfig, Progress, fit
 from sagittal.training.shards import INDEX, Shards, write_shards
-from sagittal.training.stream import Batched, Shuffled, loader
+from sagittal.training.stream import Batched, Shuffled, loader, stacked
 from sagittal.zoo.card import BranchCard, Card, DataUse
 from sagittal.zoo.ours import inputs
 from sagittal.zoo.save import save
@@ -32,11 +32,18 @@ from sagittal.zoo.save import save
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that defines the run; ``size`` is the edge in pixels, a multiple of 16."""
+    """Everything that defines the run.
+
+    Attributes:
+        films: to learn from; aside: others, on which it is seen while training whether that was learnt.
+        size: edge in pixels, a multiple of 16.
+    """
 
     films: int = 128
+    aside: int = 16
     size: int = 64
     steps: int = 120
+    probe_steps: int = 40
     batch: int = 16
     learning_rate: float = 2e-3
     width: int = 64
@@ -52,9 +59,9 @@ class Recipe:
 MASKING = Masking((16, 16), 0.5, (4, 4))
 
 
-def films(recipe: Recipe, spec: InputSpec) -> Iterator[dict[str, Tensor]]:
+def films(recipe: Recipe, spec: InputSpec, which: range) -> Iterator[dict[str, Tensor]]:
     """Phantom chest films, one after the other, as `prepare` makes them."""
-    for index in range(recipe.films):
+    for index in which:
         study = draw("chest-xray", seed=recipe.seed, index=index, size=4 * recipe.size).study
         image = prepare(inputs(study, spec)[0], spec, study).array
         yield {"image": torch.from_numpy(image).half()}
@@ -66,8 +73,10 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
         modality=("DX", "CR"), body_part="CHEST", orientation="LF", size=(recipe.size, recipe.size),
         fit="resize", normalise="percentile",
     )  # fmt: skip
-    if world.rank == 0 and not (folder / "shards" / INDEX).exists():
-        write_shards(films(recipe, spec), folder / "shards", each=64)
+    parts = {"shards": range(recipe.films), "aside": range(recipe.films, recipe.films + recipe.aside)}
+    for name, which in parts.items():
+        if world.rank == 0 and not (folder / name / INDEX).exists():
+            write_shards(films(recipe, spec, which), folder / name, each=64)
     world.barrier()
     torch.manual_seed(recipe.seed)
     encoder = PictureConfig(widths=(16, 32, recipe.width), blocks=(1, 1, 1), strides=(4, 2, 2), heads=4)
@@ -87,14 +96,23 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
         guess = head(model.encode("chest-xray", head.hide(image, blocks)), wanted.shape[2:-1])
         return {"masked": masked_loss(guess, wanted, blocks)}
 
+    unseen = stacked(list(Shards(folder / "aside")))
+
+    def probes() -> dict[str, float]:
+        """The same films and blocks each time: what hidden blocks of films it never saw are foretold to."""
+        return {"unseen": float(objective(unseen)["masked"])}
+
     samples = Shuffled(Shards(folder / "shards"), seed=recipe.seed)
     plan = FitConfig(
         steps=recipe.steps, learning_rate=recipe.learning_rate, accumulate=recipe.accumulate, average=0.98,
-        save_seconds=recipe.save_seconds, bf16=recipe.bf16, compile=recipe.compile, shard=recipe.shard,
-        seed=recipe.seed,
+        save_seconds=recipe.save_seconds, probe_steps=recipe.probe_steps, bf16=recipe.bf16,
+        compile=recipe.compile, shard=recipe.shard, seed=recipe.seed,
     )  # fmt: skip
     batches = loader(Batched(samples, recipe.batch, world.rank, world.size), recipe.workers)
-    fit(both, objective, batches, plan, folder=folder / "checkpoints", report=report, world=world)
+    fit(
+        both, objective, batches, plan, folder=folder / "checkpoints", report=report, probes=probes,
+        world=world,
+    )  # fmt: skip
     weights = full_weights(model)
     if world.rank == 0:
         whole = Model(config)

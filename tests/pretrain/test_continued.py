@@ -19,7 +19,7 @@ from sagittal.training.loop import Progress
 LOADED = open_recipe(Path(__file__).resolve().parents[2] / "recipes/continued.py")
 SMALL = replace(
     LOADED.settings, pictures=1000, films=16, held_out=16, size=32, width=32, first_steps=80, second_steps=12,
-    batch=12, bf16=False,
+    batch=12, probe_steps=40, bf16=False,
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def test_films_go_on_from_general_pictures_and_gain_by_it(tmp_path: Path) -> Non
         run(tmp_path / "general", stop)
     before = run(tmp_path / "general", pictures.append, second_steps=0)
     assert [progress.step for progress in pictures] == [20, 40, 60, 80]
+    assert [progress.step for progress in pictures if "auroc" in progress.probes] == [40, 80]
     # the films begin with the average that the pictures left: no step, no change
     assert before["start"] == before["end"]
     weights, _ = checkpoint.read(checkpoint.found(tmp_path / "general/general")[-1])

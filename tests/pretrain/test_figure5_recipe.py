@@ -13,6 +13,7 @@ import pytest
 
 from sagittal.measure.statistics import Interval
 from sagittal.pretrain.recipe import open_recipe
+from sagittal.training.loop import Progress
 
 LOADED = open_recipe(Path(__file__).resolve().parents[2] / "recipes/figure5.py")
 Arrays: Any = sys.modules["arrays"].Arrays
@@ -20,7 +21,8 @@ MODULE: Any = sys.modules[type(LOADED.settings).__module__]
 FINDINGS = MODULE.FINDINGS
 SMALL = replace(
     LOADED.settings, films=40, labelled=40, test=40, few=20, pretrain_steps=30, instruct_steps=40,
-    few_steps=2, all_steps=2, batch=20, instruct_batch=16, conventional_batch=4, repeats=50, bf16=False,
+    probe_steps=25, few_steps=2, all_steps=2, batch=20, instruct_batch=16, conventional_batch=4, repeats=50,
+    bf16=False,
 )  # fmt: skip
 
 
@@ -51,7 +53,10 @@ def test_one_backbone_six_tasks_and_no_label_where_none_is_said(tmp_path: Path) 
     for seed, part in enumerate(("films", "labelled", "test")):
         planted(tmp_path / "data" / part, seed)
     recipe = replace(SMALL, data=str(tmp_path / "data"))
-    LOADED.run(recipe, tmp_path / "first", report=lambda _: None)
+    curve: list[Progress] = []
+    LOADED.run(recipe, tmp_path / "first", report=curve.append)
+    probes = [(p.step, p.probes["statements"]) for p in curve if p.probes]
+    assert [step for step, _ in probes] == [25, 30] and all(0 <= area <= 1 for _, area in probes)
     found = json.loads((tmp_path / "first/figure5.json").read_text())
     lines = found["lines"]
     assert {line["task"] for line in lines} == set("ABCDEF")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from sagittal.cli.pretrain import status
 from sagittal.errors import BadInput
 from sagittal.meter import Usage
 from sagittal.pretrain.recipe import changed, open_recipe, run_recipe
@@ -171,6 +172,8 @@ def test_the_command(sagittal: Callable[..., Any], tmp_path: Path) -> None:
         "--set",
         "films=4",
         "--set",
+        "aside=2",
+        "--set",
         "steps=3",
         "--set",
         "batch=2",
@@ -183,6 +186,9 @@ def test_the_command(sagittal: Callable[..., Any], tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     assert ran.err == ""
     assert ran.json["settings"]["films"] == 4
+    curve = [json.loads(line) for line in (tmp_path / "toy/progress.jsonl").read_text().splitlines()]
+    assert ran.json["probes"] == curve[-1]["probes"] and curve[-1]["step"] == 3
+    assert 0.5 < ran.json["probes"]["unseen"] < 1.5  # three steps: about the mean predictor
     card = json.loads((tmp_path / "toy/model/card.json").read_text())
     assert card["training"]["seconds"] == ran.json["usage"]["seconds"] > 0
     assert card["training"]["co2e_source"]
@@ -210,3 +216,9 @@ def test_what_a_recipe_refuses(name: str, settings: list[str], message: str, tmp
         told = lambda progress: None  # noqa: E731
         recipe.run(changed(recipe.settings, settings), tmp_path, report=told, world=World())
     assert "\n" not in str(refused.value)
+
+
+def test_the_progress_line_has_losses_probes_and_time_left() -> None:
+    progress = Progress(30, 0.25, {"masked": 0.5}, 1e-3, 60.0, 12.34, probes={"auroc": 0.75})
+    assert status(progress) == "masked 0.500 · auroc 0.750 · 12.3/s float32 · 0:03:00 left"
+    assert status(replace(progress, probes={})) == "masked 0.500 · 12.3/s float32 · 0:03:00 left"

@@ -44,8 +44,8 @@ def alone(config: FitConfig, folder: Path | None = None) -> Any:
 
 
 def close(one: Any, other: Any, steps: range) -> None:
-    """Equal losses at ``steps`` within 1e-4, and equal averaged weights at the end."""
-    curves = [{p["step"]: p["losses"] for p in run["curve"]} for run in (one, other)]
+    """Equal losses and probes at ``steps`` within 1e-4, and equal averaged weights at the end."""
+    curves = [{p["step"]: p["losses"] | p["probes"] for p in run["curve"]} for run in (one, other)]
     for step in steps:
         assert curves[0][step] == pytest.approx(curves[1][step], abs=1e-4), step
     for name, weight in one["weights"].items():

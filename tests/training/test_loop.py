@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Iterator
 from dataclasses import replace
@@ -85,6 +86,65 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, config: FitCon
     assert {p.step: (p.losses["error"], p.learning_rate) for p in [*second, *after[1:]]} == wanted
     for a, b in zip(whole.net.parameters(), resumed.net.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_probes_change_nothing_and_are_the_same_when_resumed(tmp_path: Path) -> None:
+    """The random state, dropout's mode, and a part that stays in evaluation mode all along."""
+    config = replace(CONFIG, probe_steps=8)  # every second report, and the last
+
+    def probed(problem: Problem, folder: Path | None, stop: int = 0) -> list[Progress]:
+        seen: list[Progress] = []
+
+        def report(progress: Progress) -> None:
+            seen.append(progress)
+            if progress.step == stop:
+                raise Interrupted
+
+        def probes() -> dict[str, float]:
+            assert not any(part.training for part in problem.net.modules())
+            assert not torch.is_grad_enabled()
+            x = torch.randn(64, 4)
+            error = (problem.net(x) - x.sum(1, keepdim=True)).square().mean()
+            return {"error": float(error), "nothing": float("nan")}
+
+        with contextlib.suppress(Interrupted):
+            problem.fit(config, folder, report=report, probes=probes)
+        return seen
+
+    plain: list[Progress] = []
+    alone = Problem()
+    alone.fit(config, report=plain.append)
+    assert all(p.probes == {} for p in plain)
+    together = Problem()
+    curve = probed(together, None)
+    assert [(p.step, p.losses) for p in curve] == [(p.step, p.losses) for p in plain]
+    for a, b in zip(alone.net.parameters(), together.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert [p.step for p in curve if p.probes] == [10, 20, 30]
+    assert all(set(p.probes) <= {"error"} for p in curve)
+    errors = [p.probes["error"] for p in curve if p.probes]
+    assert errors[-1] < errors[0]  # always of the same numbers, so they may be compared
+    first = probed(Problem(), tmp_path, stop=20)
+    after = probed(Problem(), tmp_path)
+    by_step = {p.step: p.probes for p in curve}
+    assert {p.step: p.probes for p in [*first, *after]} == by_step
+
+
+def test_a_part_in_evaluation_mode_is_left_in_it_by_probes() -> None:
+    problem, modes = Problem(), set()
+
+    def objective(batch: Batch) -> dict[str, Tensor]:
+        modes.add(problem.net[1].training)
+        problem.net[1].eval()
+        return problem.objective(batch)
+
+    config = replace(CONFIG, probe_steps=5)
+    fit(problem.net, objective, problem.batches, config, probes=lambda: {"one": 1.0})
+    assert modes == {True, False}  # in training mode at the start alone
+    modes.clear()
+    with pytest.raises(ZeroDivisionError):
+        fit(problem.net, objective, problem.batches, config, probes=lambda: {"one": 1 / 0})
+    assert problem.net[0].training and not problem.net[1].training
 
 
 def test_a_damaged_newest_checkpoint_gives_the_same_run_and_a_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -56,6 +56,16 @@ def objective(net: Net, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     return {"pairs": contrastive_loss(a, b, net.scale), "size": 0.1 * image.square().mean()}
 
 
+def probes(net: Net) -> dict[str, float]:
+    """How near 30 pairs are that nobody trained on; blocks are called, and the rest reached into."""
+    x = torch.randn(30, 6, generator=torch.Generator().manual_seed(10**6))
+    image, text = net.image(x), net.text(torch.cat([x[:, :3].sin(), x[:, :2]], 1))
+    for block in net.blocks:
+        image = image + torch.tanh(block(image))
+    near = nn.functional.normalize(image, dim=1) @ nn.functional.normalize(text, dim=1).T
+    return {"near": float(near.diagonal().mean()), "scale": float(net.scale)}
+
+
 def train(here: World, folder: Path | None, config: FitConfig, die: int = 0) -> dict[str, object]:
     """Losses by step and the weights at the end; process 1 is killed once at step ``die``."""
     torch.manual_seed(3 + 100 * here.rank)  # processes that begin apart must be brought together
@@ -71,7 +81,10 @@ def train(here: World, folder: Path | None, config: FitConfig, die: int = 0) -> 
         return objective(net, batch)
 
     steps = [0]
-    fit(net, told, lambda n: batches(n, here), config, folder=folder, report=curve.append, world=here)
+    fit(
+        net, told, lambda n: batches(n, here), replace(config, probe_steps=1), folder=folder,
+        report=curve.append, probes=lambda: probes(net), world=here,
+    )  # fmt: skip
     weights = {name: tensor.tolist() for name, tensor in full_weights(net).items()}
     return {"curve": [asdict(p) for p in curve], "weights": weights}
 

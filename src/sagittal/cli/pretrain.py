@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,8 +48,8 @@ def pretrain(
             model, used = run_recipe(loaded, settings, folder, report=report, world=here, country=country)
     if not first:
         return
-    losses = last[0].losses if last else {}
-    shown = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    losses, probes = (last[0].losses, last[0].probes) if last else ({}, {})
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in (losses | probes).items())
     lines = [
         f"{loaded.name}: {model or folder}",
         *([f"{shown} after {last[0].step} steps"] if last else []),
@@ -57,7 +58,7 @@ def pretrain(
         *compared(used),
     ]
     places = {"out": str(folder), "model": str(model) if model else None}
-    document = places | {"settings": settings, "losses": losses, "usage": used}
+    document = places | {"settings": settings, "losses": losses, "probes": probes, "usage": used}
     emit(document, "\n".join(lines), json=json)
 
 
@@ -78,20 +79,24 @@ def bar(label: str, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     shown = Bar(*columns, console=console, disable=quiet or not console.is_terminal, transient=True)
     with shown:
         task = shown.add_task(label, total=1.0, at="")
+        probed: dict[str, float] = {}
 
         def show(progress: Progress) -> None:
+            probed.update(progress.probes)  # they come more seldom than the line is written
             for note in progress.notes if not quiet else ():
                 sys.stderr.write(f"sagittal: {' '.join(note.split())}\n")
-            shown.update(task, completed=progress.done, at=status(progress))
+            shown.update(task, completed=progress.done, at=status(replace(progress, probes=probed)))
 
         yield show
 
 
 def status(progress: Progress) -> str:
-    """One line: losses, samples a second, time left."""
+    """One line: losses, probes, samples a second, time left."""
     losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
     left = progress.seconds * (1 - progress.done) / progress.done if progress.done else 0.0
     minutes, seconds = divmod(round(left), 60)
     hours, minutes = divmod(minutes, 60)
     kind = "bf16" if progress.bf16 else "float32"
-    return f"{losses} · {progress.items_per_second:.1f}/s {kind} · {hours}:{minutes:02d}:{seconds:02d} left"
+    known = "".join(f" · {name} {value:.3f}" for name, value in progress.probes.items())
+    time_left = f"{hours}:{minutes:02d}:{seconds:02d} left"
+    return f"{losses}{known} · {progress.items_per_second:.1f}/s {kind} · {time_left}"

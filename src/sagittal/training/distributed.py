@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sagittal.errors import BadInput
 
 Objective = Callable[[Any], Mapping[str, Tensor]]
+A = TypeVar("A")
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,30 @@ def clip(parameters: list[nn.Parameter], limit: float, here: World, *, shard: bo
 
 def replaced(objective: Objective, by: Objective) -> Objective:
     """What `spread` gave, with another function inside."""
-    inside = objective.module if isinstance(objective, DistributedDataParallel) else objective
-    if not isinstance(inside, Spread):
+    held = objective.module if isinstance(objective, DistributedDataParallel) else objective
+    if not isinstance(held, Spread):
         return by
-    inside.objective = by
+    held.objective = by
     return objective
+
+
+def inside(objective: Objective, ask: Callable[[], A]) -> A:
+    """``ask()`` where what `spread` cut up can be called: a forward pass of FSDP2, so every rank must ask."""
+    if not isinstance(objective, Spread):
+        return ask()
+    kept, answers = objective.objective, []
+
+    def asked(_: Any) -> dict[str, Tensor]:
+        answers.append(ask())
+        return {}
+
+    objective.objective = asked
+    try:
+        objective(None)
+    finally:
+        objective.objective = kept
+        objective.reshard()  # type: ignore[operator]  # what was gathered is let go
+    return answers[0]
 
 
 @contextlib.contextmanager

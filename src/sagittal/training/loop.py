@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +14,15 @@ from torch import Tensor, nn
 
 from sagittal.errors import SagittalError
 from sagittal.training import checkpoint
-from sagittal.training.distributed import World, clip, replaced, spread, unsynchronised
+from sagittal.training.distributed import World, clip, inside, replaced, spread, unsynchronised
 from sagittal.training.precision import bf16_pays
 from sagittal.training.schedule import warmup_cosine
 from sagittal.training.state import State
 
 B = TypeVar("B")
 Terms = Mapping[str, Tensor]
+Probes = Callable[[], Mapping[str, float]]
+"""What a model knows by now, by name: asked in evaluation mode, without gradients, by every process."""
 
 
 class Diverged(SagittalError):
@@ -40,6 +43,7 @@ class FitConfig:
         accumulate: batches a step.
         save_seconds: least time between checkpoints.
         report_steps: steps between calls of ``report``.
+        probe_steps: steps between probes, rounded up to whole reports; and one at the end. 0: none.
         bf16: autocast to bfloat16; None: where it is measured to be faster (`precision.bf16_pays`). A resumed
             run keeps the precision that it began with.
         compile: `torch.compile` the objective; without a working compiler it runs as it is; a note says so.
@@ -58,6 +62,7 @@ class FitConfig:
     max_seconds: float | None = None
     save_seconds: float = 60.0
     report_steps: int = 20
+    probe_steps: int = 0
     bf16: bool | None = None
     compile: bool = False
     shard: bool = False
@@ -69,6 +74,7 @@ class Progress:
     """State of a run after ``step`` steps: means of the loss terms since the last report, over all processes.
 
     ``notes``: lines a person should see once, such as a damaged checkpoint that was passed over.
+    ``probes``: what the first process's probes gave at this step; empty where it was not their turn.
     """
 
     step: int
@@ -79,6 +85,7 @@ class Progress:
     items_per_second: float
     bf16: bool = False
     notes: tuple[str, ...] = ()
+    probes: dict[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -89,6 +96,7 @@ def fit(
     *,
     folder: Path | None = None,
     report: Callable[[Progress], None] | None = None,
+    probes: Probes | None = None,
     clock: Callable[[], float] = time.monotonic,
     world: World | None = None,
 ) -> Progress:
@@ -101,6 +109,10 @@ def fit(
             processes gives its own part of the batch, all of equal size.
         folder: where checkpoints go and are resumed from, the same for every process; None keeps none.
         report: called every ``report_steps`` and at the end, by the first process alone.
+        probes: asked every ``probe_steps``, of the weights as they are (not their average), for `Progress`.
+            Nothing of the run changes by it: ``module`` is in evaluation mode for the time, and torch's
+            random numbers, which begin at the seed for each probe, go on as if nobody had drawn any. What is
+            no number is left out. Every process asks the same, so that FSDP2 can bring the weights together.
         world: the processes that fit together (`distributed.world`); None: this one.
 
     Raises:
@@ -109,7 +121,7 @@ def fit(
         BadInput: a checkpoint cannot be written (the disk is full); the one before stands.
         KeyboardInterrupt: stopped by Ctrl-C, or by SIGTERM under `distributed.world`; the state is saved.
     """
-    return _Fitter(module, objective, config, folder, report, clock, world or World()).run(batches)
+    return _Fitter(module, objective, config, folder, report, probes, clock, world or World()).run(batches)
 
 
 class _Fitter:
@@ -122,11 +134,14 @@ class _Fitter:
         config: FitConfig,
         folder: Path | None,
         report: Callable[[Progress], None] | None,
+        probes: Probes | None,
         clock: Callable[[], float],
         world: World,
     ) -> None:
         self.module, self.config, self.world = module, config, world
         self.folder, self.report, self.clock = folder, report, clock
+        self.probes = probes if config.probe_steps > 0 else None
+        self.probe_every = config.report_steps * math.ceil(config.probe_steps / config.report_steps)
         self.plain = objective
         compiled: Callable[[Any], Terms] = torch.compile(objective) if config.compile else objective
         self.untried = config.compile
@@ -182,7 +197,7 @@ class _Fitter:
                 self._save()
             raise
         if self.since[0] != state.step:
-            last = self._progress(items)
+            last = self._progress(items, end=True)
         self._save()
         if config.average is not None:
             state.take_average()
@@ -240,7 +255,7 @@ class _Fitter:
                 self.objective = replaced(self.objective, self.plain)
                 return self.objective(batch)
 
-    def _progress(self, items: int, *, tell: bool = True) -> Progress:
+    def _progress(self, items: int, *, tell: bool = True, end: bool = False) -> Progress:
         step, seconds, counted = self.since
         state = self.state
         steps, spent = max(1, state.step - step), state.seconds - seconds
@@ -251,11 +266,28 @@ class _Fitter:
         self.since, self.sums = (state.step, state.seconds, items), {}
         lr = float(state.optimiser.param_groups[0]["lr"])
         done = min(1.0, self._done())
-        progress = Progress(state.step, done, losses, lr, state.seconds, rate, self.bf16, self.notes)
+        probed: dict[str, float] = {}
+        if self.probes is not None and tell and (end or done >= 1 or state.step % self.probe_every == 0):
+            probed = self._probe(self.probes)
+        progress = Progress(state.step, done, losses, lr, state.seconds, rate, self.bf16, self.notes, probed)
         if self.report is not None and tell and self.world.rank == 0:
             self.report(progress)
             self.notes = ()
         return progress
+
+    def _probe(self, probes: Probes) -> dict[str, float]:
+        """The run is afterwards as it was before."""
+        modes = [(part, part.training) for part in self.module.modules()]
+        self.module.eval()
+        own = [self.device] if self.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(own), torch.no_grad():
+                torch.manual_seed(self.config.seed)
+                found = inside(self.objective, probes)
+        finally:
+            for part, mode in modes:
+                part.training = mode
+        return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
     def _save(self) -> None:
         if self.folder is None or self.saved_step == self.state.step:
