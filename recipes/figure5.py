@@ -202,7 +202,7 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
 
 
 def planned(recipe: Recipe, steps: int) -> FitConfig:
-    """How everything is fitted; no average of the weights, which batch statistics would not fit."""
+    """How everything is fitted; no average of the weights."""
     return FitConfig(
         steps, recipe.learning_rate, weight_decay=0.05, average=None, report_steps=25, bf16=recipe.bf16,
         seed=recipe.seed,

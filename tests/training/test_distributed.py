@@ -39,8 +39,8 @@ def start(*arguments: object, torchrun: int = 0, restarts: int = 0) -> None:
     assert ran.returncode == 0, ran.stderr[-3000:]
 
 
-def alone(config: FitConfig, folder: Path | None = None) -> Any:
-    return json.loads(json.dumps(together.train(World(), folder, config)))
+def alone(config: FitConfig, folder: Path | None = None, **more: bool) -> Any:
+    return json.loads(json.dumps(together.train(World(), folder, config, **more)))
 
 
 def close(one: Any, other: Any, steps: range) -> None:
@@ -54,16 +54,26 @@ def close(one: Any, other: Any, steps: range) -> None:
         )
 
 
-def test_two_processes_reach_the_losses_of_one(tmp_path: Path) -> None:
-    """DDP and FSDP2; and what two have saved, one goes on with, to the same weights."""
-    start(tmp_path, "--fork", 2, "--both", "--steps", 4)
-    whole = alone(replace(CONFIG, steps=4))
-    for name in ("ddp", "fsdp"):
-        close(json.loads((tmp_path / f"{name}.json").read_text()), whole, range(1, 5))
-        saved = checkpoint.found(tmp_path / name)
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes have reached with DDP and with FSDP2, in a folder."""
+    folder = tmp_path_factory.mktemp("pair")
+    start(folder, "--fork", 2, "--both", "--steps", 4, "--accumulate", 2)
+    return folder
+
+
+@pytest.mark.parametrize("film", [False, True], ids=["", "batch normalisation"])
+def test_two_processes_reach_the_losses_of_one(pair: Path, film: bool) -> None:
+    """DDP and FSDP2; and what two have saved, one goes on with, to the same weights and statistics."""
+    config = replace(CONFIG, steps=4, accumulate=2)
+    whole = alone(config, film=film)
+    assert film == any(name.endswith("running_var") for name in whole["weights"])
+    for name in ("film-ddp", "film-fsdp") if film else ("ddp", "fsdp"):
+        close(json.loads((pair / f"{name}.json").read_text()), whole, range(1, 5))
+        saved = checkpoint.found(pair / name)
         assert [path.name for path in saved] == ["step-000000003", "step-000000004"]
         (saved[1] / "state.pt").unlink()  # then it is the one before, written by two
-        resumed = alone(replace(CONFIG, steps=4), tmp_path / name)
+        resumed = alone(config, pair / name, film=film)
         assert "step-000000004 cannot be read" in resumed["curve"][0]["notes"][0]
         close(resumed, whole, range(4, 5))
 

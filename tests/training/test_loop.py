@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sagittal.errors import BadInput
+from sagittal.layers.batch_norm import BatchNorm
 from sagittal.training import checkpoint, loop, precision
 from sagittal.training.loop import Diverged, FitConfig, Progress, fit
 from sagittal.training.schedule import warmup_cosine
@@ -23,10 +24,11 @@ Batch = tuple[Tensor, Tensor]
 class Problem:
     """A small network with dropout (so that the random state matters) and its batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, norm: bool = False) -> None:
         torch.manual_seed(0)
         self.seen: list[int] = []
-        self.net = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.GELU(), nn.Linear(16, 1))
+        normalise = BatchNorm(16) if norm else nn.Identity()
+        self.net = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), normalise, nn.GELU(), nn.Linear(16, 1))
 
     def batches(self, start: int) -> Iterator[Batch]:
         index = start
@@ -60,11 +62,12 @@ class Interrupted(Exception):
     ],
     ids=["plain", "accumulated", "no average, long warm-up", "bf16"],
 )
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, config: FitConfig) -> None:
-    whole, curve = Problem(), []
+@pytest.mark.parametrize("norm", [False, True], ids=["", "batch normalisation"])
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, config: FitConfig, norm: bool) -> None:
+    whole, curve = Problem(norm=norm), []
     whole.fit(config, report=curve.append)
     assert whole.seen == list(range(30 * config.accumulate))
-    first, second = Problem(), []
+    first, second = Problem(norm=norm), []
 
     def stop(progress: Progress) -> None:
         second.append(progress)
@@ -73,7 +76,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, config: FitCon
 
     with pytest.raises(Interrupted):
         first.fit(config, tmp_path, report=stop)
-    resumed = Problem()
+    resumed = Problem(norm=norm)
     with torch.no_grad():
         resumed.net[0].weight.zero_()  # whatever the new process starts from
     torch.rand(7)
@@ -84,7 +87,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, config: FitCon
     assert resumed.seen == list(range(14 * config.accumulate, 30 * config.accumulate))
     wanted = {p.step: (p.losses["error"], p.learning_rate) for p in curve}
     assert {p.step: (p.losses["error"], p.learning_rate) for p in [*second, *after[1:]]} == wanted
-    for a, b in zip(whole.net.parameters(), resumed.net.parameters(), strict=True):
+    for a, b in zip(whole.net.state_dict().values(), resumed.net.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -335,6 +338,30 @@ def test_frozen_weights_stay_and_averages_are_of_the_run() -> None:
     before = [p.clone() for p in problem.net[0].parameters()]
     problem.fit(FitConfig(steps=20, average=0.9))
     assert all(torch.equal(a, b) for a, b in zip(before, problem.net[0].parameters(), strict=True))
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, nn.BatchNorm1d])
+def test_averaged_weights_have_averaged_batch_statistics(kind: type[nn.Module]) -> None:
+    """The moving mean of what stood after each step, young means following quickly."""
+    averaged, plain = Problem(norm=True), Problem(norm=True)
+    averaged.net[2], plain.net[2] = kind(16), kind(16)
+    seen: list[list[Tensor]] = []
+
+    def watched(batch: Batch) -> dict[str, Tensor]:
+        terms = plain.objective(batch)
+        seen.append([buffer.clone() for buffer in plain.net[2].buffers()])
+        return terms
+
+    averaged.fit(replace(CONFIG, steps=5, average=0.4))
+    fit(plain.net, watched, plain.batches, replace(CONFIG, steps=5, average=None))
+    mean, variance, count = averaged.net[2].buffers()
+    assert int(count) == 5
+    for which, found in enumerate((mean, variance)):
+        wanted = seen[0][which]
+        for step in range(5):
+            wanted = torch.lerp(wanted, seen[step][which], 1 - min(0.4, (1 + step) / (10 + step)))
+        torch.testing.assert_close(found, wanted)
+        assert not torch.allclose(found, seen[-1][which])
 
 
 def test_batches_may_end() -> None:

@@ -40,9 +40,7 @@ class MaskDecoder(nn.Module):
         steps = list(zip(widths[:-1], widths[1:], kernels[:-1], strict=True))[::-1]
         self.down = nn.ModuleList(convolution(coarse, fine, ones) for fine, coarse, _ in steps)
         self.mix = nn.ModuleList(
-            nn.Sequential(
-                convolution(fine, fine, kernel), norm(fine, len(kernel), kind), nn.ReLU(inplace=True)
-            )
+            nn.Sequential(convolution(fine, fine, kernel), norm(fine, kind), nn.ReLU(inplace=True))
             for fine, _, kernel in steps
         )
         self.detail = tuple(detail or ones)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sagittal.layers.batch_norm import BatchNorm
 from sagittal.layers.config import shallow
 
 GROUPS = 8
@@ -76,13 +77,11 @@ def shuffle(x: Tensor, detail: Sequence[int]) -> Tensor:
     return x.permute(order).reshape(x.shape[0], -1, *(s * d for s, d in zip(size, detail, strict=True)))
 
 
-def norm(width: int, axes: int, kind: Norm = "group") -> nn.Module:
-    """Normalisation of maps of so many ``axes``, in groups of ``width / 8`` channels or over the batch."""
+def norm(width: int, kind: Norm = "group") -> nn.Module:
+    """Normalisation of maps (B, width, *S), in groups of ``width / 8`` channels or over the batch."""
     if width % GROUPS:
         raise ValueError(f"width must be a multiple of {GROUPS}, got {width}")
-    if kind == "group":
-        return nn.GroupNorm(GROUPS, width)
-    return nn.BatchNorm2d(width) if axes == 2 else nn.BatchNorm3d(width)
+    return nn.GroupNorm(GROUPS, width) if kind == "group" else BatchNorm(width)
 
 
 def resize(x: Tensor, size: Sequence[int], *, smooth: bool = True) -> Tensor:
@@ -130,7 +129,7 @@ class Patchify(nn.Sequential):
     def __init__(self, inside: int, outside: int, stride: Sequence[int], kind: Norm = "group") -> None:
         conv: Any = {2: nn.Conv2d, 3: nn.Conv3d}[len(stride)]
         look = conv(inside, outside, tuple(stride), stride=tuple(stride), bias=False)
-        super().__init__(look, norm(outside, len(stride), kind), nn.ReLU(inplace=True))
+        super().__init__(look, norm(outside, kind), nn.ReLU(inplace=True))
         self.stride = tuple(stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,11 +154,10 @@ class ResidualBlock(nn.Module):
         kind: Norm = "group",
     ) -> None:  # fmt: skip
         super().__init__()
-        axes = len(kernel)
         self.first = convolution(inside, outside, kernel, stride, edge=edge)
-        self.first_norm = norm(outside, axes, kind)
+        self.first_norm = norm(outside, kind)
         self.second = convolution(outside, outside, kernel, edge=edge)
-        self.second_norm = norm(outside, axes, kind)
+        self.second_norm = norm(outside, kind)
         self.stride = tuple(stride)
         changes = inside != outside or any(step != 1 for step in stride)
         self.shortcut = convolution(inside, outside, (1,) * len(kernel)) if changes else None

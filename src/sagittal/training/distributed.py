@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sagittal.errors import BadInput
+from sagittal.layers.batch_norm import across
 
 Objective = Callable[[Any], Mapping[str, Tensor]]
 A = TypeVar("A")
@@ -124,11 +125,12 @@ def spread(module: nn.Module, objective: Objective, here: World, *, shard: bool)
 
     ``shard`` False: DDP, a copy a rank. True: FSDP2, a part of every parameter, gradient and moment a rank;
     the members of each `nn.ModuleList` are gathered one by one when called, the rest at once. Then parameters
-    are replaced: collect them afterwards; scalars stay whole. All ranks begin with rank 0's values. Alone:
-    the objective itself.
+    are replaced: collect them afterwards; scalars stay whole. All ranks begin with rank 0's values, and a
+    `BatchNorm` sees the batches of all of them from now on. Alone: the objective itself.
     """
     if here.size == 1:
         return objective
+    across(module, True)
     whole = Spread(module, objective)
     if not shard:
         # a branch that a batch does not use has no gradient

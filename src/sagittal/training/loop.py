@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sagittal.errors import SagittalError
+from sagittal.layers.batch_norm import across
 from sagittal.training import checkpoint
 from sagittal.training.distributed import World, clip, inside, replaced, spread, unsynchronised
 from sagittal.training.precision import bf16_pays
@@ -39,7 +40,8 @@ class FitConfig:
             the learning rate has come down when the budget ends. None: steps alone.
         warmup, floor: share of the run to warm up; last learning rate as a share of the first.
         clip: largest gradient norm.
-        average: decay of the moving average of the weights, which the module holds at the end; None: none.
+        average: decay of the moving average of the weights and of the statistics of batch normalisation,
+            which the module holds at the end; None: none.
         accumulate: batches a step.
         save_seconds: least time between checkpoints.
         report_steps: steps between calls of ``report``.
@@ -201,6 +203,7 @@ class _Fitter:
         self._save()
         if config.average is not None:
             state.take_average()
+        across(self.module, False)
         self.module.train(was_training)
         return last
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sagittal.training.distributed import place_like
 
@@ -17,8 +18,9 @@ AVERAGE, MOMENT = "average:", "moment:"
 class State:
     """A run's state. ``parameters`` are those that want gradients, by name.
 
-    In ``tensors`` the average of a parameter is ``average:NAME`` and AdamW's are ``moment:KIND:NAME``, so
-    that a checkpoint means the same to any number of processes.
+    ``averaged``: they and the statistics of batch normalisation, since the last statistics do not belong to
+    averaged weights (Izmailov 2018). In ``tensors`` the average of one of them is ``average:NAME`` and
+    AdamW's are ``moment:KIND:NAME``, so that a checkpoint means the same to any number of processes.
     """
 
     module: nn.Module
@@ -30,6 +32,7 @@ class State:
 
     def __post_init__(self) -> None:
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
+        self.averaged = self.parameters | _statistics(self.module)
         # biases, norms and gates are not shrunk: only matrices and kernels are. Scalars stand by themselves,
         # since FSDP2 leaves them whole and one step takes either whole tensors or parts.
         every = self.parameters.values()
@@ -46,22 +49,25 @@ class State:
         # a young average follows quickly, or the random start would stay in it
         decay = min(decay, (1 + self.step) / (10 + self.step))
         average = self.average
-        names = [name for name, p in self.parameters.items() if p.grad is not None or name not in average]
-        for name in names:
+        used = {n: t.detach() for n, t in self.averaged.items() if t.grad is not None or not t.requires_grad}
+        for name, tensor in self.averaged.items():
             if name not in average:
-                average[name] = self.parameters[name].detach().clone()
-        for scalar in (True, False):
+                average[name] = tensor.detach().clone()
+        # what FSDP2 leaves whole stands by itself: one step takes either whole tensors or parts
+        for alone in (True, False):
             pairs = [
-                (average[n], self.parameters[n].detach()) for n in names if (average[n].ndim == 0) == scalar
+                (average[name], tensor)
+                for name, tensor in used.items()
+                if (tensor.ndim == 0 or not self.averaged[name].requires_grad) == alone
             ]
             if pairs:
                 torch._foreach_lerp_([a for a, _ in pairs], [p for _, p in pairs], 1 - decay)
 
     @torch.no_grad()
     def take_average(self) -> None:
-        """The weights become their average."""
+        """The weights, and what belongs to them, become their average."""
         for name, tensor in self.average.items():
-            self.parameters[name].copy_(tensor)
+            self.averaged[name].copy_(tensor)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
@@ -104,6 +110,16 @@ class State:
                 parameter = self.parameters[owner]
                 self.optimiser.state[parameter][kind] = value.to(parameter.device)
         self.module.load_state_dict(weights)
+
+
+def _statistics(module: nn.Module) -> dict[str, Tensor]:
+    norms = {name: part for name, part in module.named_modules() if isinstance(part, _BatchNorm)}
+    found = {
+        f"{name}.{kind}".removeprefix("."): getattr(norm, kind)
+        for name, norm in norms.items()
+        for kind in ("running_mean", "running_var")
+    }
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def _owner(name: str) -> tuple[str, str]:
