@@ -102,7 +102,9 @@ def test_late_fusion_is_calibrated_for_every_subset() -> None:
     assert abs(combine({}, rows=1).item()) < 0.3  # prevalence one half
 
 
-def drop(rate: float, n: int = 4000, seed: int = 0, missing: float = 0.0) -> tuple[Tensor, Tensor]:
+def drop(
+    rate: float, n: int = 4000, seed: int = 0, missing: float = 0.0, keep_one: bool = True
+) -> tuple[Tensor, Tensor]:
     """(had, kept), both (3, n) bool."""
     torch.manual_seed(5)
     had = torch.rand(3, n) >= missing
@@ -111,7 +113,7 @@ def drop(rate: float, n: int = 4000, seed: int = 0, missing: float = 0.0) -> tup
         tokens = torch.ones(n, 2, 4)
         mask = had[i][:, None].expand(-1, 2) if missing else None
         given[name] = Features((torch.ones(n, 1, 2, 2),), tokens, tokens.mean(1), mask)
-    shown = drop_modalities(given, rate, torch.Generator().manual_seed(seed))
+    shown = drop_modalities(given, rate, torch.Generator().manual_seed(seed), keep_one=keep_one)
     kept = torch.zeros(3, n, dtype=torch.bool)
     for i, name in enumerate(NAMES):
         if name in shown:
@@ -128,6 +130,13 @@ def test_dropout_has_its_rate_and_never_drops_all(rate: float) -> None:
     assert kept.any(0).all()
     expected = rate - rate**3 / 3  # one of three is saved, evenly, when all three would go
     assert (~kept).float().mean(1).sub(expected).abs().max() < 0.035
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.8, 1.0])
+def test_beside_something_that_stays_all_may_go(rate: float) -> None:
+    _, kept = drop(rate, keep_one=False)
+    assert (~kept).float().mean(1).sub(rate).abs().max() < 0.035
+    assert abs((~kept).all(0).float().mean() - rate**3) < 0.035
 
 
 def test_dropout_keeps_what_was_missing_missing() -> None:
