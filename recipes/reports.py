@@ -62,6 +62,7 @@ class Recipe:
         priors: earlier images that are looked at; 0: the current one alone.
         size: edge in pixels, a multiple of 16.
         sentences, length: of a report, and tokens of a sentence, at most.
+        probed: validation studies with a prior that are asked for the direction of change in training.
         workers: processes that open studies ahead.
     """
 
@@ -73,6 +74,8 @@ class Recipe:
     sentences: int = 12
     length: int = 48
     steps: int = 1_200
+    probe_steps: int = 200
+    probed: int = 64
     batch: int = 32
     learning_rate: float = 2e-3
     width: int = 96
@@ -251,8 +254,10 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
     samples = Tolerant(Shuffled(Told(studies, tokenizer, recipe), seed=recipe.seed), log)
     plan = FitConfig(
         steps=recipe.steps, learning_rate=recipe.learning_rate, weight_decay=0.05, average=None,
-        save_seconds=recipe.save_seconds, bf16=recipe.bf16, seed=recipe.seed,
+        save_seconds=recipe.save_seconds, probe_steps=recipe.probe_steps, bf16=recipe.bf16, seed=recipe.seed,
     )  # fmt: skip
+    aside = Studies(data.only("val"), spec_of(recipe), priors=1) if data.has("val") else None
+    asked = probes(model, Told(aside, tokenizer, recipe), recipe.probed) if aside else None
     batches = loader(Batched(samples, recipe.batch, world.rank, world.size), recipe.workers)
     fit(
         model,
@@ -261,6 +266,7 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
         plan,
         folder=folder / "fit",
         report=report,
+        probes=asked,
         world=world,
     )
     whole = full_weights(model)
@@ -274,7 +280,35 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
     return saved(recipe, final, folder / "model", data)
 
 
+def probes(model: Model, told: Told, many: int) -> Callable[[], dict[str, float]]:
+    """What `fit` asks while it trains: of validation studies, is the direction of a change known?"""
+    rows = [i for i, row in enumerate(told.studies.data.rows) if row.prior][:many]
+    batch = stacked([told[i] for i in rows]) if rows else {}
+
+    def ask() -> dict[str, float]:
+        if not batch:
+            return {}
+        here = {name: each.to(model.scale.device) for name, each in batch.items()}
+        return {"direction": float(torch.cat([fits for _, fits in directions(model, here)]).float().mean())}
+
+    return ask
+
+
 @torch.no_grad()
+def directions(model: Model, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    """For each study, its sentences of change and whether each fits the true order better than the other."""
+    there, back = both_ways(model, batch)
+    found = []
+    for place, (turns, days) in enumerate(zip(batch["turn"], batch["earlier.days"], strict=True)):
+        which = turns.nonzero()[:, 0] if not days.isnan().all() else turns.new_zeros(0)
+        right = torch.zeros(0, dtype=torch.bool)
+        if len(which):
+            words = model.encode_text(batch["ids"][place, which], batch["mask"][place, which])
+            right = (words @ (there[place] - back[place]) > 0).cpu()
+        found.append((which.cpu(), right))
+    return found
+
+
 def measured(model: Model, told: Told) -> dict[str, object]:
     """On studies with a prior: share of the sentences of change that fit the true order better.
 
@@ -287,17 +321,13 @@ def measured(model: Model, told: Told) -> dict[str, object]:
     numbers = [i for i, row in enumerate(told.studies.data.rows) if row.prior]
     for start in range(0, len(numbers), 64):
         these = numbers[start : start + 64]
-        batch = stacked([told[i] for i in these])
-        there, back = both_ways(model, batch)
-        for place, number in enumerate(these):
-            which = batch["turn"][place].nonzero()[:, 0]
-            if not len(which) or batch["earlier.days"][place].isnan().all():
-                continue
-            words = model.encode_text(batch["ids"][place, which], batch["mask"][place, which])
-            right += (words @ (there[place] - back[place]) > 0).float().tolist()
+        for number, (which, fits) in zip(
+            these, directions(model, stacked([told[i] for i in these])), strict=True
+        ):
             sentences = said(told.studies.data.rows[number].report)
             about += [sentences[i].about for i in which.tolist()]
             studies += [number] * len(which)
+            right += fits.float().tolist()
     kinds, groups, values = np.array(about), np.array(studies), np.array(right)
     result: dict[str, object] = {"studies": len(set(studies)), "sentences": len(right)}
     for name in ("all", *sorted(set(about))):

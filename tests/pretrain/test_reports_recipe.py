@@ -65,7 +65,7 @@ def test_streamed_measured_and_read_again(cohort: Path, tmp_path: Path, priors: 
     split = lines[0].split(",").index("split")
     cells = [line.split(",") for line in lines[1:]]
     for row in cells:
-        row[split] = "test" if int(row[0][:6]) >= 8 else "train"
+        row[split] = ("train", "val", "test")[max(0, int(row[0][:6]) - 6) // 2]
     (data / "labels.csv").write_text("\n".join([lines[0], *(",".join(row) for row in cells)]) + "\n")
     for film in (data / "000003-0").rglob("*.dcm"):
         film.write_bytes(b"no film")
@@ -78,6 +78,8 @@ def test_streamed_measured_and_read_again(cohort: Path, tmp_path: Path, priors: 
         found["studies"] <= 4
         and 0 <= found["all"]["low"] <= found["all"]["value"] <= found["all"]["high"] <= 1
     )
+    last = json.loads((tmp_path / "run" / "progress.jsonl").read_text().splitlines()[-1])
+    assert 0 <= last["probes"]["direction"] <= 1
     assert all("000003" in line for line in found["not used"])
     assert run_recipe(loaded, settings, tmp_path / "run")[0] == model  # finished: nothing is done again
 
