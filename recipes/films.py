@@ -99,13 +99,22 @@ def moved(image: Tensor, rng: np.random.Generator) -> Tensor:
     return image.roll((down, right), (2, 3))
 
 
-def batches(images: NDArray[Any], size: int, seed: int) -> Callable[[int], Iterator[Batch]]:
-    """Batches of moved images, the same at every call."""
+def batches(
+    images: NDArray[Any], size: int, seed: int, strata: Sequence[NDArray[np.int64]] = ()
+) -> Callable[[int], Iterator[Batch]]:
+    """Batches of moved images, the same at every call.
+
+    ``strata``: rows that give equal shares of every batch, the smaller ones again and again; none: all alike.
+    """
+    parts = strata or (np.arange(len(images)),)
+    each = min(size // len(parts), max(map(len, parts)))
 
     def draw(start: int) -> Iterator[Batch]:
         for number in range(start, 10**9):
             rng = np.random.default_rng([seed, number])
-            which = np.sort(rng.choice(len(images), min(size, len(images)), replace=False))
+            which = np.sort(
+                np.concatenate([rng.choice(part, each, replace=len(part) < each) for part in parts])
+            )
             image = torch.from_numpy(np.asarray(images[which], np.float32))
             yield moved(image, rng), torch.from_numpy(which), number
 
