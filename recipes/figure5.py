@@ -31,7 +31,9 @@ import numpy as np
 import torch
 from arrays import Arrays
 from backbone import URGENCY, Backbone, Said, impression, urgency
-from films import KIND, Conventional, Floats, Seen, pooled, sentences, statements
+from baselines import encoded, probe
+from films import KIND, Conventional, Floats, Seen, batches, pooled, sentences, statements
+from labels_counted import subset
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -113,9 +115,9 @@ def conventional(
 
         steps = recipe.few_steps if count else recipe.all_steps
         plan = replace(planned(recipe, steps), learning_rate=recipe.conventional_rate)
-        draw = needed.batches(labelled.images[rows], recipe.conventional_batch, recipe.seed)
+        draw = batches(labelled.images[rows], recipe.conventional_batch, recipe.seed)
         fit(net, loss, draw, plan)
-        guess = torch.from_numpy(needed.encoded(net.eval(), test)).softmax(1).numpy()
+        guess = torch.from_numpy(encoded(net.eval(), test)).softmax(1).numpy()
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_suffix(".tmp").open("wb") as file:
             np.save(file, guess)
@@ -125,7 +127,7 @@ def conventional(
 
 def chosen(wanted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The same few rows for both kinds of model, none of a class left out by chance alone (0: all)."""
-    return needed.subset((wanted > 0).astype(np.float32), count, 0)
+    return subset((wanted > 0).astype(np.float32), count, 0)
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,8 @@ def spent(folder: Path, name: str) -> Iterator[None]:
 def films_of(recipe: Recipe, folder: Path, part: str) -> Arrays:
     """ "films", "labelled" or "test", drawn if they are not there yet."""
     counts = {"films": recipe.films, "labelled": recipe.labelled, "test": recipe.test}
-    where = needed.Recipe(out=recipe.data or str(folder), seed=recipe.seed, **counts)
-    return first(needed.phantoms(where, part), counts[part])
+    where = needed.Recipe(seed=recipe.seed, **counts)
+    return first(needed.phantoms(where, Path(recipe.data) if recipe.data else folder, part), counts[part])
 
 
 def first(films: Arrays, n: int) -> Arrays:
@@ -231,7 +233,7 @@ def few_and_none(
         wanted = labelled.labels[:, column].astype(np.int64)
         for count in (recipe.few, 0):
             rows = chosen(wanted, count)
-            guess = needed.probe(table[rows], wanted[rows].astype(np.float32), asked)
+            guess = probe(table[rows], wanted[rows].astype(np.float32), asked)
             value = area(recipe, test.labels[:, column], guess)
             lines.append(Line(task, key, f"{FOUNDATION}, linear head", len(rows), "AUROC", value))
     for task, (key, yes, no) in PROMPTED.items():
