@@ -19,8 +19,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,10 @@ from sagittal.layers.weights import write_atomic
 from sagittal.measure.agreement import quadratic_kappa
 from sagittal.measure.discrimination import auroc_bootstrap
 from sagittal.measure.statistics import Interval, bootstrap
-from sagittal.meter import Usage, compared, metered, total
+from sagittal.meter import Usage, compared
 from sagittal.phantom.truth import LABELS
-from sagittal.report.codec import dumps, read_json
+from sagittal.pretrain.recipe import spent
+from sagittal.report.codec import read_json
 from sagittal.report.score import score
 from sagittal.training.loop import FitConfig, Progress, fit
 
@@ -142,16 +142,6 @@ class Line:
     value: Interval
 
 
-@contextmanager
-def spent(folder: Path, name: str) -> Iterator[None]:
-    """What a part of the run takes, over all calls, in usage-NAME.json."""
-    path = folder / f"usage-{name}.json"
-    before = [read_json(Usage, path)] if path.exists() else []
-    with metered() as meter:
-        yield
-    write_atomic(path, dumps(total([*before, meter.usage])).encode())
-
-
 def films_of(recipe: Recipe, folder: Path, part: str) -> Arrays:
     """ "films", "labelled" or "test", drawn if they are not there yet."""
     counts = {"films": recipe.films, "labelled": recipe.labelled, "test": recipe.test}
@@ -170,21 +160,21 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None]) -> 
     said = backbone.read(films)
     torch.manual_seed(recipe.seed)
     model = backbone.built(said)
-    with spent(folder, "pretraining"):
+    with spent(folder / "usage-pretraining.json"):
         plan, where = planned(recipe, recipe.pretrain_steps), folder / "pretrain"
         plan = replace(plan, probe_steps=recipe.probe_steps)
         aside = first(labelled, recipe.aside)
         backbone.pretrain(model, films.images, said, plan, recipe.batch, where, report, aside)
-    with spent(folder, "instruction"):
+    with spent(folder / "usage-instruction.json"):
         plan, where = planned(recipe, recipe.instruct_steps), folder / "instruct"
         tokens = backbone.seen(model.encoder, films.images)
         backbone.instruct(model, tokens, said, plan, recipe.instruct_batch, where, report)
     needed.save(model, folder / "backbone.pt")
-    with spent(folder, "reading"):
+    with spent(folder / "usage-reading.json"):
         known, unseen = (backbone.seen(model.encoder, part.images) for part in (labelled, test))
         lines = few_and_none(model, recipe, known, unseen, labelled, test)
         lines += instructed(model, recipe, unseen, said, test)
-    with spent(folder, "conventional"):
+    with spent(folder / "usage-conventional.json"):
         lines += beside(recipe, folder, labelled, test)
     lines.sort(key=lambda line: line.task)
     usages = {

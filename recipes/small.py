@@ -1,6 +1,7 @@
 """`sagittal-small`: the bundled model, from phantoms to a card, in resumable stages.
 
-    python recipes/small.py STAGE [--kind K] [--set name=value]
+    sagittal pretrain recipes/small.py [--out runs/small]      all stages, into a model of the run's own
+    python recipes/small.py STAGE [--kind K] [--set name=value] [--out runs/small]      one, also side by side
 
 data       draws the phantoms as arrays (`recipes/arrays.py`)
 pretrain   contrastive image-report and masked-image learning over all kinds, one text encoder
@@ -9,14 +10,18 @@ align      embedding and proportions of one kind, from what encoder and masks sh
 evaluate   calibration and gate on one half of unseen held-out phantoms, results on the other
 compare    what was measured beside the card of the model in the package, line by line
 pack       weights, config, tokenizer and card into the package
+
+Either way may go on with what the other began.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -40,12 +45,12 @@ from sagittal.encoders.tokenizer import train_tokenizer
 from sagittal.encoders.volume import VolumeConfig
 from sagittal.errors import BadInput
 from sagittal.measure.calibration import Platt
-from sagittal.meter import Usage, metered, total
+from sagittal.meter import Usage, total
 from sagittal.model import BranchConfig, Model, ModelConfig, load, save
 from sagittal.phantom.truth import LABELS, CaseKind, Split
-from sagittal.pretrain.contrastive import attract, contrastive_loss, same_findings
+from sagittal.pretrain.contrastive import attract, contrastive_loss, retrieval, same_findings
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
-from sagittal.pretrain.recipe import changed
+from sagittal.pretrain.recipe import changed, spent
 from sagittal.report.codec import dumps, read_json
 from sagittal.report.vocabulary import concept
 from sagittal.study.spec import InputSpec
@@ -64,9 +69,24 @@ class Recipe:
 
     Seconds are budgets on the wall clock: of each step of a kind's fit on one core (films on one, scans and
     then heads on the other), and of one call, after which ``fit`` is called again and goes on.
+
+    Attributes:
+        kinds: what it reads; shrink: every edge is divided by it; most_steps: of each fit, whatever the time.
+        measured: the last of the held-out phantoms, used for nothing but results; the others calibrate.
+        probe_steps: of pre-training, on studies of those that calibrate, ``aside`` of each kind; 0: time is
+            short, none.
+        lead: by how much a branch has to beat the thumbnails to be packed.
+        statistics: batches that batch statistics are taken from; wordings: of each finding, for prompts.
     """
 
-    out: str = "runs/small"
+    kinds: tuple[CaseKind, ...] = ("chest-xray", "chest-ct", "brain-mr")
+    shrink: int = 1
+    most_steps: int = 100_000
+    probe_steps: int = 0
+    aside: int = 32
+    lead: float = 0.0
+    statistics: int = 60
+    wordings: int = 64
     seed: int = 20261125
     films: int = 6000
     scans: int = 600
@@ -97,6 +117,7 @@ class Recipe:
     prompt_weight: float = 0.5
     align_images: int = 3000
     align_passes: int = 2
+    align_steps: int = 2000
     texts: int = 64
 
 
@@ -182,13 +203,19 @@ def counts(recipe: Recipe, kind: str) -> tuple[int, int]:
     return (recipe.scans if kind == "chest-ct" else recipe.heads), recipe.held_out_volumes
 
 
-def phantoms(recipe: Recipe, kind: CaseKind, split: Split, workers: int = 2) -> Arrays:
+def spec_of(recipe: Recipe, kind: str) -> InputSpec:
+    """What a branch takes."""
+    spec = SPECS[kind]
+    return replace(spec, size=tuple(n // recipe.shrink for n in spec.size or ()))
+
+
+def phantoms(recipe: Recipe, out: Path, kind: CaseKind, split: Split, workers: int = 2) -> Arrays:
     """The arrays of a kind and split, drawn if they are not there yet."""
     train, held = counts(recipe, kind)
     return cohort(
-        Path(recipe.out) / f"{kind}-{split}",
+        out / f"{kind}-{split}",
         kind,
-        SPECS[kind],
+        spec_of(recipe, kind),
         n=train if split == "train" else held,
         # The held-out split has its own stream as well as its own ranges.
         seed=recipe.seed + (split == "heldout"),
@@ -206,16 +233,23 @@ def config_for(kinds: tuple[str, ...], text: TextConfig | None) -> ModelConfig:
     return ModelConfig(branches=branches, text=text)
 
 
-def report_to(log: Path) -> Any:
-    """A callback that writes one line of JSON a report, to a file and to the terminal."""
+Report = Callable[[Progress], None]
+
+
+def line(progress: Progress) -> str:
+    """A report as JSON."""
+    return json.dumps(
+        {k: v if not isinstance(v, float) else round(v, 5) for k, v in asdict(progress).items()}
+    )
+
+
+def report_to(log: Path, report: Report) -> Report:
+    """``report``, which also keeps one line a report in a file."""
 
     def write(progress: Progress) -> None:
-        line = json.dumps(
-            {k: v if not isinstance(v, float) else round(v, 5) for k, v in asdict(progress).items()}
-        )
         with log.open("a") as file:
-            file.write(line + "\n")
-        print(line, flush=True)
+            file.write(line(progress) + "\n")
+        report(progress)
 
     return write
 
@@ -273,14 +307,13 @@ def prompt(kind: str, labels: np.ndarray, generator: torch.Generator) -> str:
     return ". ".join(shown[i] for i in order) or "Nothing abnormal"
 
 
-def pretrain(recipe: Recipe) -> None:
+def pretrain(recipe: Recipe, out: Path, report: Report) -> None:
     """One text encoder, every image encoder: matching reports attract, hidden blocks are foretold."""
-    out = Path(recipe.out)
-    sets = {kind: phantoms(recipe, kind, "train") for kind in SPECS}
+    sets: dict[str, Arrays] = {kind: phantoms(recipe, out, kind, "train") for kind in recipe.kinds}
     texts = [t for a in sets.values() for row in a.rows for t in (row["report"], row["context"])]
-    tokenizer = train_tokenizer(texts + [t for kind in SPECS for t in every_text(LABELS[kind])])
+    tokenizer = train_tokenizer(texts + [t for kind in recipe.kinds for t in every_text(LABELS[kind])])
     torch.manual_seed(recipe.seed)
-    model = Model(config_for(tuple(SPECS), TextConfig(vocabulary=tokenizer.size)), tokenizer)
+    model = Model(config_for(recipe.kinds, TextConfig(vocabulary=tokenizer.size)), tokenizer)
     # With the usual .02 all texts begin nearly alike, and those that share words are not told apart for long.
     nn.init.normal_(model.text.embed.weight)
     heads = nn.ModuleDict(
@@ -288,11 +321,15 @@ def pretrain(recipe: Recipe) -> None:
             kind: MaskedHead(
                 model.config.width, BRANCHES[kind].widths[-1], BRANCHES[kind].channels, MASKING[kind]
             )
-            for kind in SPECS
+            for kind in recipe.kinds
         }
     )
     # Films come three times as often as volumes: they are cheaper by more than that.
-    turns = ("chest-xray", "chest-xray", "chest-ct", "chest-xray", "brain-mr")
+    turns = [
+        kind
+        for kind in ("chest-xray", "chest-xray", "chest-ct", "chest-xray", "brain-mr")
+        if kind in recipe.kinds
+    ]
 
     def size_of(step: int) -> int:
         film = turns[step % len(turns)] == "chest-xray"
@@ -333,32 +370,47 @@ def pretrain(recipe: Recipe) -> None:
             "statement": told,
         }
 
+    def probes() -> dict[str, float]:
+        return {f"retrieval of {kind}": retrieved(recipe, out, kind, model) for kind in recipe.kinds}
+
     both = nn.ModuleDict({"model": model, "heads": heads})
     plan = FitConfig(
-        steps=100_000,
+        steps=recipe.most_steps,
         max_seconds=recipe.pretrain_seconds,
         learning_rate=recipe.pretrain_rate,
+        probe_steps=recipe.probe_steps,
         seed=recipe.seed,
     )
-    with metered() as meter:
+    with spent(out / "pretrain-usage.json"):
         fit(
             both,
             objective,
             steps(size_of),
             plan,
             folder=out / "pretrain-run",
-            report=report_to(out / "pretrain.jsonl"),
+            report=report_to(out / "pretrain.jsonl", report),
+            probes=probes,
         )
     save(model, out / "pretrained")
-    (out / "pretrain-usage.json").write_text(dumps(meter.usage))
 
 
-def part(recipe: Recipe, kind: str) -> Model:
+def retrieved(recipe: Recipe, out: Path, kind: CaseKind, model: Model) -> float:
+    """Share of images whose nearest report says what they show, among studies that calibrate later."""
+    held = phantoms(recipe, out, kind, "heldout")
+    rows = np.arange(min(recipe.aside, len(held.rows) - recipe.measured))
+    image, _, labels = tensors(held, rows)
+    texts = model.tokenizer([held.rows[i]["report"] for i in rows], model.config.text.length)
+    pieces = image.split(recipe.pretrain_volume_batch)
+    shown = torch.cat([model.branches[kind].embed(model.encode(kind, piece)) for piece in pieces])
+    return retrieval(shown, model.encode_text(*texts), same_findings(labels))
+
+
+def part(out: Path, kind: str) -> Model:
     """The pre-trained model with only this kind's branch; text encoder and fusion do not learn any more.
 
     They are shared by all kinds, so branches can be fitted side by side and still go into one model.
     """
-    whole = load(Path(recipe.out) / "pretrained")
+    whole = load(out / "pretrained")
     model = Model(config_for((kind,), whole.config.text), whole.tokenizer)
     wanted = model.state_dict()
     model.load_state_dict({name: value for name, value in whole.state_dict().items() if name in wanted})
@@ -373,9 +425,11 @@ def mask_weight(kind: str) -> Tensor:
     return torch.tensor([weight.get(name, 1.0) for name in mask_names(kind)])
 
 
-def crop(arrays: Arrays, kind: str, row: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def crop(
+    arrays: Arrays, kind: str, row: int, rng: np.random.Generator, shrink: int = 1
+) -> tuple[Tensor, Tensor]:
     """A piece (C, *S) of one volume and its masks (M, *s); two thirds of the pieces hold a lesion."""
-    size, steps = CROPS[kind], STEPS[kind]
+    size, steps = tuple(n // shrink for n in CROPS[kind]), STEPS[kind]
     masks = arrays.masks[row]
     whole = masks.shape[1:]
     small = [n // k for n, k in zip(size, steps, strict=True)]
@@ -401,7 +455,7 @@ def pieces_objective(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays)
     def objective(batch: tuple[Tensor, int]) -> dict[str, Tensor]:
         rows, generator = picked(data, batch[1], recipe.crop_batch, recipe.seed + 3)
         rng = np.random.default_rng([recipe.seed, batch[1]])
-        pieces = [crop(data, kind, int(row), rng) for row in rows]
+        pieces = [crop(data, kind, int(row), rng, recipe.shrink) for row in rows]
         image, masks = (torch.stack(each) for each in zip(*pieces, strict=True))
         image, masks = augment.scan(image, masks, generator, shift=False)
         features = model.encode(kind, image)
@@ -426,13 +480,13 @@ class Words:
 
 
 @torch.no_grad()
-def words(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays, many: int = 64) -> Words:
+def words(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> Words:
     """The texts of a kind through the frozen encoder."""
     tokenizer, length = model.tokenizer, model.config.text.length
     reports = [row["report"] for row in data.rows]
     parts = [model.encode_text(*tokenizer(reports[i : i + 256], length)) for i in range(0, len(reports), 256)]
     generator = torch.Generator().manual_seed(recipe.seed)
-    each = [model.axes([drawn(label, generator) for label in LABELS[kind]]) for _ in range(many)]
+    each = [model.axes([drawn(label, generator) for label in LABELS[kind]]) for _ in range(recipe.wordings)]
     return Words(torch.cat(parts), torch.from_numpy(data.labels.astype(np.float32)), torch.stack(each))
 
 
@@ -484,7 +538,7 @@ class Whole(nn.Module):
         return self.model(self.kind, image, upsample=False).embedding
 
 
-def restate(model: Model, kind: CaseKind, data: Arrays, size: int, seed: int, batches: int = 60) -> None:
+def restate(model: Model, kind: CaseKind, data: Arrays, size: int, seed: int, batches: int) -> None:
     """The averaged weights get the batch statistics that belong to them (Izmailov 2018)."""
 
     def images() -> Iterator[Tensor]:
@@ -526,15 +580,18 @@ def fit_steps(recipe: Recipe, kind: CaseKind, model: Model, data: Arrays) -> tup
     return Step(f"{kind}-coarse", coarse, many, recipe.coarse_seconds, 2.0), whole
 
 
-def fit_branch(recipe: Recipe, kind: CaseKind) -> None:
-    """Decoders and encoder of one kind, with masks, labels and texts, for ``stage_seconds`` at most."""
-    out, data = Path(recipe.out), phantoms(recipe, kind, "train")
-    model, began = part(recipe, kind), time.monotonic()
-    with metered() as meter:
+def fit_branch(recipe: Recipe, out: Path, kind: CaseKind, report: Report) -> bool:
+    """Decoders and encoder of one kind, with masks, labels and texts, for ``stage_seconds`` at most.
+
+    Returns whether it is done: if not, the next call goes on.
+    """
+    data, done = phantoms(recipe, out, kind, "train"), True
+    model, began = part(out, kind), time.monotonic()
+    with spent(out / f"{kind}-usage.json"):
         every = fit_steps(recipe, kind, model, data)
         for step in every:
             plan = FitConfig(
-                steps=100_000,
+                steps=recipe.most_steps,
                 max_seconds=step.seconds,
                 learning_rate=step.rate * recipe.learning_rate,
                 average=recipe.average,
@@ -549,22 +606,20 @@ def fit_branch(recipe: Recipe, kind: CaseKind) -> None:
                 steps(lambda _, size=step.size: size, left),
                 plan,
                 folder=out / f"{step.name}-run",
-                report=report_to(out / f"{step.name}.jsonl"),
+                report=report_to(out / f"{step.name}.jsonl", report),
             )
             if reached.done < 1:
                 print(f"{step.name}: {reached.done:.0%}; the next call goes on")
+                done = False
                 break
-        restate(model, kind, data, every[-1].size, recipe.seed)
+        restate(model, kind, data, every[-1].size, recipe.seed, recipe.statistics)
     save(model, out / kind)
-    usage = out / f"{kind}-usage.json"
-    spent = [read_json(Usage, usage)] if usage.exists() else []
-    usage.write_text(dumps(total([*spent, meter.usage])))
+    return done
 
 
-def align_branch(recipe: Recipe, kind: CaseKind) -> None:
+def align_branch(recipe: Recipe, out: Path, kind: CaseKind) -> None:
     """The last step of a branch, in a few minutes; the second time it begins from where it ended."""
-    out, data = Path(recipe.out), phantoms(recipe, kind, "train")
-    model = load(out / kind)
+    data, model = phantoms(recipe, out, kind, "train"), load(out / kind)
     if not model.config.embed_masks:
         model = widened(model)
     count, size = min(len(data.rows), recipe.align_images), 8 if kind == "chest-xray" else 2
@@ -575,7 +630,7 @@ def align_branch(recipe: Recipe, kind: CaseKind) -> None:
             image, masks, _ = tensors(data, rows)
             yield move(kind, image, masks, generator)[0], torch.from_numpy(rows)
 
-    with metered() as meter:
+    with spent(out / f"{kind}-align-usage.json"):
         seen = known(model, kind, batches())
         said = words(recipe, kind, model, data)
 
@@ -587,15 +642,14 @@ def align_branch(recipe: Recipe, kind: CaseKind) -> None:
             asked = label_loss(model.asked(embedding, axis), said.known[rows])
             return asked + recipe.contrastive_weight * near
 
-        align(model, kind, seen, loss, seed=recipe.seed)
+        align(model, kind, seen, loss, steps=recipe.align_steps, seed=recipe.seed)
         which = [label for label in LABELS[kind] if label in FIELDLESS]
         proportions(model, kind, seen, LABELS[kind], which, data.labels)
     save(model, out / kind)
-    (out / f"{kind}-align-usage.json").write_text(dumps(meter.usage))
 
 
 @torch.inference_mode()
-def run(
+def outputs(
     model: Model, kind: str, data: Arrays, batch: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]:
     """Label logits (N, L), masks (N, M, *s) bool, pooled features (N, D), embeddings (N, E) of a cohort."""
@@ -622,13 +676,13 @@ class Evaluation:
     curve: tuple[Result, ...] = ()
 
 
-def evaluate(recipe: Recipe, kind: CaseKind) -> None:
+def evaluate(recipe: Recipe, out: Path, kind: CaseKind) -> None:
     """Calibrate on the first held-out phantoms, measure on the last 400, write both beside the weights."""
-    out, labels = Path(recipe.out), LABELS[kind]
-    train, held = phantoms(recipe, kind, "train"), phantoms(recipe, kind, "heldout")
+    labels = LABELS[kind]
+    train, held = (phantoms(recipe, out, kind, split) for split in ("train", "heldout"))
     # In a fresh clone there is no fit: then the weights of the package are measured again.
     model = load(out / kind if (out / kind / "config.json").exists() else PACKAGE)
-    logits, outlines, pooled, embedded = run(model, kind, held, 16 if kind == "chest-xray" else 2)
+    logits, outlines, pooled, embedded = outputs(model, kind, held, 16 if kind == "chest-xray" else 2)
     probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
     n = len(held.rows) - recipe.measured
     domain = f"phantom {kind}"
@@ -654,7 +708,9 @@ def evaluate(recipe: Recipe, kind: CaseKind) -> None:
     gate = fit_gate(pooled[:half], pooled[half:n])
     save_gates({kind: gate}, out / kind)
     evaluation = Evaluation(
-        BranchCard(SPECS[kind], tuple(cards), mask_names(kind), gate_card(gate, 0.99, half, n - half)),
+        BranchCard(
+            spec_of(recipe, kind), tuple(cards), mask_names(kind), gate_card(gate, 0.99, half, n - half)
+        ),
         (
             DataUse(
                 f"Sagittal phantoms, {kind}, train split",
@@ -678,15 +734,21 @@ def evaluate(recipe: Recipe, kind: CaseKind) -> None:
         print(f"  sensitivity, {step.of}: {s.value:.2f} ({s.low:.2f}-{s.high:.2f}), n={s.n}")
 
 
-def pack(recipe: Recipe) -> None:
-    """Merge the evaluated branches into one model with one card, in the package."""
-    out = Path(recipe.out)
-    measured = tuple(kind for kind in SPECS if (out / kind / "evaluation.json").exists())
-    kinds = [
-        kind for kind in measured if worth_shipping(read_json(Evaluation, out / kind / "evaluation.json"))
-    ]
-    for kind in set(SPECS) - set(kinds):
-        print(f"{kind} is left out: it was not measured, or does not beat the thumbnail baseline")
+def pack(recipe: Recipe, out: Path, where: Path) -> None:
+    """Merge the evaluated branches into one model with one card, in the folder ``where``.
+
+    Raises:
+        BadInput: a kind was not evaluated, or none is better than thumbnails.
+    """
+    for kind in recipe.kinds:
+        if not (out / kind / "evaluation.json").exists():
+            raise BadInput(f"{kind} was not evaluated", fix="run evaluate, or leave it out by --set kinds=…")
+    evaluated = {kind: read_json(Evaluation, out / kind / "evaluation.json") for kind in recipe.kinds}
+    kinds = [kind for kind in recipe.kinds if worth_shipping(evaluated[kind], recipe.lead)]
+    for kind in set(recipe.kinds) - set(kinds):
+        print(f"{kind} is left out: it does not beat the thumbnail baseline")
+    if not kinds:
+        raise BadInput("no branch beats the thumbnail baseline", fix="fit longer")
     # What was not fitted anew stays as it is in the package: a branch of real MR knows nothing of the others.
     real = Path(recipe.hippocampus)
     real = real if (real / "config.json").exists() else PACKAGE
@@ -694,7 +756,7 @@ def pack(recipe: Recipe) -> None:
     loaded = {name: load(folder) for name, folder in folders.items()}
     parts = {name: part if part.config.embed_masks else widened(part) for name, part in loaded.items()}
     # Text encoder and fusion are those of pre-training: every branch was fitted to them as they are.
-    first = parts["chest-xray"]
+    first = parts[kinds[0]]
     weights = {k: v for k, v in first.state_dict().items() if not k.startswith("branches.")}
     for name, part in parts.items():
         weights |= {k: v for k, v in part.state_dict().items() if k.startswith(f"branches.{name}.")}
@@ -726,9 +788,9 @@ def pack(recipe: Recipe) -> None:
             ]
         ),
     )
-    card = save_model(PACKAGE, model, card, gates)
-    size = sum(p.stat().st_size for p in PACKAGE.glob("*"))
-    print(f"{PACKAGE}: {card.parameters} parameters, {size / 1e6:.1f} MB, digest {card.digest[:12]}")
+    card = save_model(where, model, card, gates)
+    size = sum(p.stat().st_size for p in where.glob("*"))
+    print(f"{where}: {card.parameters} parameters, {size / 1e6:.1f} MB, digest {card.digest[:12]}")
 
 
 def packed(name: str) -> Evaluation:
@@ -740,10 +802,10 @@ def packed(name: str) -> Evaluation:
     return Evaluation(card.branches[name], data, results)
 
 
-def compare(recipe: Recipe) -> None:
+def compare(recipe: Recipe, out: Path) -> None:
     """Every line of the package's card beside the same line of the new evaluations."""
-    for kind in SPECS:
-        path = Path(recipe.out) / kind / "evaluation.json"
+    for kind in recipe.kinds:
+        path = out / kind / "evaluation.json"
         if not path.exists():
             continue
         new = read_json(Evaluation, path)
@@ -756,10 +818,10 @@ def compare(recipe: Recipe) -> None:
             print(f"  {r.measure:12.12} {r.of:36.36} {r.interval}   {beside}  {change}")
 
 
-def worth_shipping(evaluation: Evaluation) -> bool:
+def worth_shipping(evaluation: Evaluation, lead: float = 0.0) -> bool:
     """A branch whose mean AUROC does not beat a thumbnail's has nothing to say to a reader."""
     mean = next(r for r in evaluation.results if r.measure == "auroc" and r.of == "mean")
-    return mean.baseline is not None and mean.interval.low > mean.baseline
+    return mean.baseline is not None and mean.interval.low > mean.baseline + lead
 
 
 LIMITATIONS = (
@@ -777,6 +839,26 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src/sagittal/zoo/weights/sagitt
 STAGES = ("data", "pretrain", "fit", "align", "evaluate", "compare", "pack")
 
 
+def run(recipe: Recipe, folder: Path, *, report: Report) -> Path:
+    """All stages in order; what is finished is not done again. Only the stage `pack` changes the package."""
+    with contextlib.redirect_stdout(sys.stderr):  # what goes to the terminal is the command's to say
+        for kind in recipe.kinds:
+            for split in ("train", "heldout"):
+                phantoms(recipe, folder, kind, split)
+        if not (folder / "pretrained/config.json").exists():
+            pretrain(recipe, folder, report)
+        for kind in recipe.kinds:
+            if (folder / kind / "evaluation.json").exists():
+                continue
+            while not fit_branch(recipe, folder, kind, report):
+                pass
+            align_branch(recipe, folder, kind)
+            evaluate(recipe, folder, kind)
+        compare(recipe, folder)
+        pack(recipe, folder, folder / "model")
+    return folder / "model"
+
+
 def main() -> None:
     """Run one stage; a stage that was cut short goes on where it stood."""
     parser = argparse.ArgumentParser(
@@ -787,34 +869,40 @@ def main() -> None:
     parser.add_argument("--split", choices=("train", "heldout"))
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--out", type=Path, default=Path("runs/small"))
     args = parser.parse_args()
     try:
-        recipe = changed(Recipe(), args.set)
+        stage(changed(Recipe(), args.set), args)
     except BadInput as error:
         raise SystemExit(str(error)) from None
+
+
+def stage(recipe: Recipe, args: argparse.Namespace) -> None:
+    """The one that was asked for."""
     if args.threads:
         torch.set_num_threads(args.threads)
-    kinds: tuple[CaseKind, ...] = (args.kind,) if args.kind else tuple(SPECS)
-    Path(recipe.out).mkdir(parents=True, exist_ok=True)
-    if args.stage == "data":
-        for kind in kinds:
-            for split in (args.split,) if args.split else ("train", "heldout"):
-                phantoms(recipe, kind, split, workers=args.threads or 2)
-    elif args.stage == "pretrain":
-        pretrain(recipe)
-    elif args.stage == "fit":
-        for kind in kinds:
-            fit_branch(recipe, kind)
-    elif args.stage == "align":
-        for kind in kinds:
-            align_branch(recipe, kind)
-    elif args.stage == "evaluate":
-        for kind in kinds:
-            evaluate(recipe, kind)
+    out, kinds = args.out, (args.kind,) if args.kind else recipe.kinds
+    out.mkdir(parents=True, exist_ok=True)
+
+    def report(progress: Progress) -> None:
+        print(line(progress), flush=True)
+
+    if args.stage == "pretrain":
+        pretrain(recipe, out, report)
     elif args.stage == "compare":
-        compare(recipe)
-    else:
-        pack(recipe)
+        compare(recipe, out)
+    elif args.stage == "pack":
+        pack(recipe, out, PACKAGE)
+    for kind in kinds:
+        if args.stage == "data":
+            for split in (args.split,) if args.split else ("train", "heldout"):
+                phantoms(recipe, out, kind, split, workers=args.threads or 2)
+        elif args.stage == "fit":
+            fit_branch(recipe, out, kind, report)
+        elif args.stage == "align":
+            align_branch(recipe, out, kind)
+        elif args.stage == "evaluate":
+            evaluate(recipe, out, kind)
 
 
 if __name__ == "__main__":

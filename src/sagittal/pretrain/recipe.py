@@ -9,6 +9,7 @@ again goes on where it stood.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -19,7 +20,7 @@ import math
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -154,7 +155,7 @@ def run_recipe(
     """Run it, or go on with it; (the model's folder or None, what it took, over all calls).
 
     Beside the weights: the settings (`recipe.json`), the losses (`progress.jsonl`), and what was used so far
-    (`usage.json`), which also goes onto the model's card.
+    (`usage.json`), which also goes onto the model's card, where the recipe has written none.
 
     Args:
         country: three letters (ISO 3166), for codecarbon; see `sagittal.meter`.
@@ -188,8 +189,21 @@ def run_recipe(
                 used = total([*before, _of_all(meter.stop(), world)])
                 write_atomic(folder / USAGE, dumps(used).encode())
     if first and model is not None and (model / "card.json").exists():
-        write_card(replace(read_card(model), training=used), model)
+        card = read_card(model)
+        if card.training is None:
+            write_card(replace(card, training=used), model)
     return model, used
+
+
+@contextlib.contextmanager
+def spent(path: Path) -> Iterator[None]:
+    """What a part of a run takes, also one that is stopped, added to what is in ``path`` of calls before."""
+    before = [read_json(Usage, path)] if path.exists() else []
+    with metered() as meter:
+        try:
+            yield
+        finally:
+            write_atomic(path, dumps(total([*before, meter.stop()])).encode())
 
 
 def _of_all(usage: Usage, world: World) -> Usage:
