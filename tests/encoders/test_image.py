@@ -13,6 +13,7 @@ from sagittal.encoders.picture import PictureConfig, PictureEncoder, local_contr
 from sagittal.encoders.slices import SliceConfig
 from sagittal.encoders.vit import VitConfig
 from sagittal.encoders.volume import VolumeConfig, inflate
+from sagittal.errors import BadInput
 from sagittal.layers.config import from_json, to_json
 from sagittal.layers.features import Extent
 from sagittal.layers.mixer import MixerConfig
@@ -164,6 +165,28 @@ def test_local_contrast_does_not_know_the_exposure() -> None:
     image = 10 * torch.randn(1, 1, 16, 16)
     torch.testing.assert_close(local_contrast(3 * image + 7, 7), local_contrast(image, 7), rtol=0, atol=1e-2)
     assert local_contrast(torch.full((1, 1, 8, 8), 0.4), 5).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(("deviation", "kept"), [(0.1, 0.95), (0.07, 0.91), (0.032, 0.71), (0.01, 0.30)])
+def test_local_contrast_loses_what_its_docstring_says_at_low_contrast(deviation: float, kept: float) -> None:
+    board = torch.ones(20, 20)
+    board[::2, ::2], board[1::2, 1::2] = -1, -1
+    found = local_contrast(deviation * board[None, None], 19)[0, 0, 10, 10].abs()
+    assert float(found) == pytest.approx(kept, abs=0.01)
+
+
+@pytest.mark.parametrize("window", [-5, 1, 4])
+def test_a_window_has_a_pixel_in_its_middle_and_others_around_it(window: int) -> None:
+    with pytest.raises(BadInput, match="an odd number from 3 on, or 0"):
+        build(replace(CONV, contrast=window), 16)
+
+
+@pytest.mark.parametrize("name", ["picture", "volume"])
+def test_a_convolution_does_not_ask_how_large_a_pixel_is(name: str) -> None:
+    config, size, _ = CASES[name]
+    encoder, image = build(config, 16), torch.randn(1, 2, *size)
+    extent = Extent(torch.full((1, len(size)), 3.0))
+    assert torch.equal(encoder(image, None, extent).tokens, encoder(image).tokens)
 
 
 def test_a_picture_with_contrast_is_not_inflated() -> None:

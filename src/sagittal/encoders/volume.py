@@ -44,7 +44,10 @@ class VolumeConfig:
 
 
 class VolumeEncoder(nn.Module):
-    """image (B, C, Z, Y, X), present (B, C) bool or None -> Features with tokens (B, N, width)."""
+    """image (B, C, Z, Y, X), present (B, C) bool or None -> Features with tokens (B, N, width).
+
+    Counts in voxels: ``extent``, the spacing in mm, is taken like every encoder takes it, and ignored.
+    """
 
     def __init__(self, config: VolumeConfig, width: int) -> None:
         super().__init__()
@@ -62,7 +65,6 @@ class VolumeEncoder(nn.Module):
         )
 
     def forward(self, image: Tensor, present: Tensor | None = None, extent: Extent | None = None) -> Features:
-        """``extent`` changes nothing here: a convolution counts in voxels."""
         return self.trunk(image, present)
 
 
