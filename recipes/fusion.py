@@ -244,16 +244,23 @@ def run(recipe: Recipe) -> dict[str, Any]:
     }
     alone = {name: scores("early", (name,))["all"] for name in SOURCES}
     report["alone"] = {name: both(values) for name, values in alone.items()}
-    best = max(alone, key=lambda name: mean_auroc(truth, alone[name]))
+    area = {name: mean_auroc(truth, values) for name, values in alone.items()}
+    best = max(area, key=area.__getitem__)
     report["best alone"] = best
+
+    def gain(values: NDArray[np.float64], beside: str) -> dict[str, Any]:
+        return asdict(over_patients(mean_auroc, truth, values, recipe, alone[beside]))
+
     for kind in FUSIONS:
         found = scores(kind, SOURCES)
-        gain = over_patients(mean_auroc, truth, found["all"], recipe, alone[best])
-        report[kind] = {
-            **both(found["all"]),
-            "gain over best alone": asdict(gain),
-            "without": {name: both(found[name]) for name in SOURCES},
-        }
+        report[kind] = {**both(found["all"]), "gain over best alone": gain(found["all"], best), "without": {}}
+        for name in SOURCES:
+            left = max((other for other in SOURCES if other != name), key=area.__getitem__)
+            report[kind]["without"][name] = {
+                **both(found[name]),
+                "best left": left,
+                "gain over best left": gain(found[name], left),
+            }
     (out / "fusion.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     return report
 
@@ -271,7 +278,10 @@ def table(report: dict[str, Any]) -> str:
         if kind in FUSIONS:
             gain = Interval(**report[kind]["gain over best alone"])
             lines.append(f"  over {report['best alone']} alone: {gain}")
-        lines += [line(f"  without {name}", found) for name, found in report[kind]["without"].items()]
+        for name, found in report[kind]["without"].items():
+            lines.append(line(f"  without {name}", found))
+            if "best left" in found:
+                lines[-1] += f"   over {found['best left']}: {Interval(**found['gain over best left'])}"
     return "\n".join(lines)
 
 
