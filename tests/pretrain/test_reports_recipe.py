@@ -85,9 +85,9 @@ def test_streamed_measured_and_read_again(cohort: Path, tmp_path: Path, priors: 
 
     read = load(model)
     study = next(row.load() for row in open_data(data).rows if row.split == "test" and row.prior)
-    prompts = [Prompt("Larger pleural effusion.", "Smaller pleural effusion.")]
-    known = read.ask(study, study.series[:1], prompts, branch="chest-xray")
-    alone = read.ask(study.with_(priors=()), study.series[:1], prompts, branch="chest-xray")
+    question = read.hear([Prompt("Larger pleural effusion.", "Smaller pleural effusion.")])
+    known = read.ask(study, study.series[:1], question, branch="chest-xray")
+    alone = read.ask(study.with_(priors=()), study.series[:1], question, branch="chest-xray")
     assert (known.raw == alone.raw) == (priors == 0)
 
     for row in cells:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sagittal.errors import BadInput
 from sagittal.study.study import Series, Study
-from sagittal.zoo.capability import Asks, Loaded, Prompt, Scores
+from sagittal.zoo.capability import Asks, Loaded, Prompt, Question, Scores
 
 MOST, LONGEST = 64, 300
 
@@ -63,12 +63,12 @@ class Prompted:
 
     model: Asks
     labels: tuple[str, ...]
-    prompts: tuple[Prompt, ...]
+    question: Question
 
     def classify(self, study: Study, series: Sequence[Series], *, branch: str) -> Scores:
         """`Asks.ask`."""
-        scores = self.model.ask(study, series, self.prompts, branch=branch)
-        pairs = zip(self.labels, self.prompts, strict=True)
+        scores = self.model.ask(study, series, self.question, branch=branch)
+        pairs = zip(self.labels, self.question.prompts, strict=True)
         named = {label: scores.raw[prompt.present] for label, prompt in pairs}
         return replace(scores, raw=named, calibrated=dict(named))
 
@@ -81,4 +81,4 @@ def prompted(model: Loaded, texts: Sequence[str]) -> Prompted:
     """
     if not isinstance(model, Asks):
         raise BadInput(f"model {model.card.name} answers no prompts", "a model with a text encoder")
-    return Prompted(model, tuple(texts), parse_prompts(texts))
+    return Prompted(model, tuple(texts), model.hear(parse_prompts(texts)))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sagittal.errors import SagittalError
 from sagittal.study.study import Series, Study
@@ -59,15 +60,25 @@ class Prompt(NamedTuple):
     absent: str
 
 
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Prompts as a model has heard them, once for any number of studies; ``axes`` (P, E) of `Model.axes`."""
+
+    prompts: tuple[Prompt, ...]
+    axes: Tensor
+
+
 @runtime_checkable
 class Asks(Protocol):
     """Zero-shot: which of two statements an image is nearer to."""
 
     card: Card
 
-    def ask(
-        self, study: Study, series: Sequence[Series], prompts: Sequence[Prompt], *, branch: str
-    ) -> Scores:
+    def hear(self, prompts: Sequence[Prompt]) -> Question:
+        """For `ask`; BadInput where the model reads no text."""
+        ...
+
+    def ask(self, study: Study, series: Sequence[Series], question: Question, *, branch: str) -> Scores:
         """`Prompt.present` -> share of its side in both (softmax); raw and calibrated are the same, for
         nothing calibrates a sentence. Raises Refused outside the branch's `InputSpec`."""
         ...

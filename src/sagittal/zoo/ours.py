@@ -22,7 +22,7 @@ from sagittal.study.spec import InputSpec
 from sagittal.study.study import Series, Study
 from sagittal.study.volume import Volume
 from sagittal.zoo.calibrator import calibrate
-from sagittal.zoo.capability import Inference, Masks, Prompt, Scores
+from sagittal.zoo.capability import Inference, Masks, Prompt, Question, Scores
 from sagittal.zoo.card import BranchCard, Card
 from sagittal.zoo.gate import Distance, Gate, load_gates
 
@@ -126,21 +126,19 @@ class SagittalModel:
         return _scores(branch, card, output, self._distance(branch, output.features), prepared.stated)
 
     @torch.inference_mode()
-    def ask(
-        self, study: Study, series: Sequence[Series], prompts: Sequence[Prompt], *, branch: str
-    ) -> Scores:
-        """Zero-shot by pairs of sentences, as CheXzero asks them (Tiu 2022).
+    def hear(self, prompts: Sequence[Prompt]) -> Question:
+        """Sentences through the text encoder; BadInput where there is none."""
+        return Question(tuple(prompts), self.model.axes(prompts))
 
-        Raises:
-            BadInput: the model reads no text.
-            Refused: as `infer`.
-        """
+    @torch.inference_mode()
+    def ask(self, study: Study, series: Sequence[Series], question: Question, *, branch: str) -> Scores:
+        """Zero-shot by pairs of sentences, as CheXzero asks them (Tiu 2022); Refused as `infer`."""
         prepared = self._prepare(study, series, self.card.branch(branch))
         image, earlier = self._tensor(branch, prepared.array[None]), self._earlier(branch, study)
         features = self.model.encode(branch, image, earlier=earlier)
         seen = self.model.branch(branch).embed(features)
-        odds = self.model.asked(seen, self.model.axes(prompts))[0]
-        shares = {each.present: float(p) for each, p in zip(prompts, odds.double().sigmoid(), strict=True)}
+        odds = self.model.asked(seen, question.axes)[0].double().sigmoid()
+        shares = {each.present: float(p) for each, p in zip(question.prompts, odds, strict=True)}
         return Scores(branch, shares, dict(shares), self._distance(branch, features), prepared.stated)
 
     def segment(self, study: Study, series: Sequence[Series], *, branch: str) -> Masks:
