@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sagittal.adapt.common import spec_for, splits
+from sagittal.datasets.dataset import Dataset, Row
 from sagittal.datasets.medmnist import open_medmnist
 from sagittal.datasets.open import open_data
 from sagittal.errors import BadInput
 from sagittal.measure.discrimination import auroc
+from sagittal.phantom.cohort import draw
 from sagittal.study.spec import InputSpec
+from sagittal.tasks.classify import predict
 from sagittal.zoo.load import load
 from sagittal.zoo.ours import SagittalModel
 
@@ -105,6 +110,97 @@ def test_bad_requests_are_one_line_and_leave_nothing(
         assert ran.out == ""
         assert ran.err.count("\n") == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["taken"]
+
+
+def folder_of(path: Path, n: int = 14) -> Path:
+    """A data folder of small PNG files; every second one holds a bright square."""
+    rng = np.random.default_rng(1)
+    path.mkdir()
+    lines = ["study,patient,split,square"]
+    for i in range(n):
+        image = rng.integers(60, 120, (16, 16)).astype(np.uint8)
+        image[4:9, 4:9] += np.uint8(80 * (i % 2))
+        Image.fromarray(image).save(path / f"{i}.png")
+        lines.append(f"{i}.png,p{i},{'train' if i < n - 4 else 'val'},{i % 2}")
+    (path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_one_corrupt_study_is_left_out_and_listed_at_the_end(
+    tmp_path: Path, sagittal: Callable[..., Any]
+) -> None:
+    folder, model, out = folder_of(tmp_path / "data"), tmp_path / "model", tmp_path / "P.csv"
+    (folder / "5.png").write_bytes((folder / "5.png").read_bytes()[:80])
+    fit = ("adapt", "--method", "full", "--epochs", 1, "--data", folder, "--out")
+    ran = sagittal(*fit, model, "--quiet")
+    assert ran.code == 0, ran.err
+    told = "1 of 14 studies could not be read: 5.png ("
+    assert ran.out.splitlines()[-1].startswith(told)
+    card = load(model).card
+    assert card.limitations[-1].startswith(told)  # and who uses the model reads it, too
+    assert card.data[-1].n == 9
+    ran = sagittal("predict", folder, "--model", model, "--out", out, "--quiet")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("13 studies scored") and told in ran.out
+    with out.open(newline="") as file:
+        rows = {row["study"]: row["square"] for row in csv.DictReader(file)}
+    assert len(rows) == 14 and [study for study, p in rows.items() if p == ""] == ["5.png"]
+    ran = sagittal("predict", folder, "--model", model, "--out", out, "--json", "--quiet")
+    assert [one["study"] for one in ran.json["unreadable"]] == ["5.png"] and ran.json["refused"] == 0
+
+    for path in folder.glob("*.png"):
+        path.write_bytes(b"no picture")
+    before = out.read_bytes()
+    for verb in (("predict", folder, "--model", model, "--out", out), (*fit, tmp_path / "other")):
+        ran = sagittal(*verb, "--quiet")
+        assert ran.code == 2 and ran.err.count("\n") == 1 and "14 studies" in ran.err
+    assert out.read_bytes() == before and not (tmp_path / "other").exists()
+
+
+def test_a_decoder_that_fails_in_its_own_way_is_no_end_of_a_prediction(data: Path, tmp_path: Path) -> None:
+    model = load("sagittal-small")
+    film = draw("chest-xray", seed=1, index=0, size=256).study
+
+    def crash() -> Any:
+        raise ZeroDivisionError("by a decoder")
+
+    rows = tuple(Row(f"s{i}", f"p{i}", "", crash if i == 1 else lambda: film) for i in range(3))
+    found = predict(Dataset("ours", rows, (), np.zeros((3, 0), np.float32)), model, branch="chest-xray")
+    assert [bool(row.probability) for row in found.rows] == [True, False, True]
+    assert [(one.study, one.reason) for one in found.unreadable] == [
+        ("s1", "ZeroDivisionError: by a decoder")
+    ]
+    # nor is a damaged image beside a whole one
+    whole = film.series[0]
+    torn = replace(whole, decode=crash)
+    unread = replace(whole, readable=False, problems=("half of it is missing",))
+    for series, reason in (
+        ((torn, whole), ""),
+        ((unread, whole), ""),
+        ((torn,), "ZeroDivisionError: by a decoder"),
+        ((unread,), "half of it is missing"),
+    ):
+        row = Row("s", "p", "", lambda series=series: replace(film, series=series))
+        only = Dataset("ours", (row, rows[0]), (), np.zeros((2, 0), np.float32))
+        scored = predict(only, model, branch="chest-xray").rows[0]
+        assert (scored.unreadable, bool(scored.probability)) == (reason, not reason)
+    # what the caller asked is no damage of a file
+    with pytest.raises(BadInput, match="assume"):
+        predict(Dataset("ours", rows, (), np.zeros((3, 0), np.float32)), model, assume="colour=blue")
+
+
+def test_a_label_column_that_is_missing_is_named(tmp_path: Path, sagittal: Callable[..., Any]) -> None:
+    folder = folder_of(tmp_path / "data")
+    table = [line.split(",") for line in (folder / "labels.csv").read_text().splitlines()]
+    for columns, told in (
+        (slice(0, 3), "has no label to learn; expected a column a label"),
+        (slice(1, 4), "has no column 'study'"),
+    ):
+        (folder / "labels.csv").write_text("\n".join(",".join(row[columns]) for row in table) + "\n")
+        ran = sagittal("adapt", "--method", "full", "--data", folder, "--out", tmp_path / "m", "--quiet")
+        assert ran.code == 2 and told in ran.err and ran.err.count("\n") == 1
+    with pytest.raises(BadInput, match="has no label 'squares'; expected 'square'"):
+        open_data(folder_of(tmp_path / "again")).labelled("squares")
 
 
 def test_a_set_without_val_gives_whole_patients_away_and_leaks_are_found(data: Path) -> None:

@@ -28,7 +28,7 @@ SPEC = InputSpec(
 )  # fmt: skip
 
 
-def test_one_corrupt_study_is_passed_over_and_listed(tmp_path: Path) -> None:
+def test_corrupt_studies_are_passed_over_and_listed(tmp_path: Path) -> None:
     study = draw("chest-xray", seed=1, index=0, size=64).study
     opened: list[int] = []
 
@@ -36,7 +36,9 @@ def test_one_corrupt_study_is_passed_over_and_listed(tmp_path: Path) -> None:
         def load() -> Study:
             opened.append(index)
             if index == 3:
-                raise BadInput("train/3.dcm cannot be read: no pixels")
+                raise BadInput("3.dcm cannot be read: no pixels")
+            if index == 5:  # a decoder's own failure
+                raise ZeroDivisionError("by a decoder")
             return study
 
         return Row(f"train/{index}", f"p{index}", "train", load)
@@ -48,8 +50,11 @@ def test_one_corrupt_study_is_passed_over_and_listed(tmp_path: Path) -> None:
     start: Callable[..., object] = loader(Batched(Tolerant(Shuffled(studies, seed=0), log), 4))
     batches = [next(b) for b in [start(0)] for _ in range(4)]  # type: ignore[call-overload]
     assert all(batch["image"].shape == (4, 1, 16, 16) for batch in batches)
-    assert 3.0 not in torch.cat([batch["labels"] for batch in batches])
-    assert unreadable(log) == ("train/3.dcm cannot be read: no pixels",)
+    assert not {3.0, 5.0} & set(torch.cat([batch["labels"] for batch in batches])[:, 0].tolist())
+    assert sorted(unreadable(log)) == [
+        "train/3 cannot be used: 3.dcm cannot be read: no pixels",
+        "train/5 cannot be used: ZeroDivisionError: by a decoder",
+    ]
 
 
 def test_a_study_outside_the_specification_is_named() -> None:

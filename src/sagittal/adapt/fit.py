@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sagittal.adapt.full import FullConfig, full
 from sagittal.adapt.probe import probe
 from sagittal.datasets.open import open_data
+from sagittal.datasets.reading import checked
 from sagittal.errors import BadInput
 from sagittal.zoo.capability import Encodes
-from sagittal.zoo.card import Card
+from sagittal.zoo.card import Card, write_card
 from sagittal.zoo.load import DEFAULT, load
 
 METHODS = ("probe", "full")
@@ -31,6 +33,9 @@ def adapt_to(
 ) -> Card:
     """Fit a model to ``data`` (see `open_data`) and write its folder ``out``, whole or not at all.
 
+    Every study is opened once before: those that cannot be read are left out, and listed among the card's
+    limitations.
+
     Args:
         method: "probe": a linear head on the features of ``base``; "full": a small picture network
             trained from nothing.
@@ -45,7 +50,9 @@ def adapt_to(
         raise BadInput(f"{out} exists already", "a folder that does not")
     if not out.absolute().parent.is_dir():
         raise BadInput(f"{out}: the folder it should lie in does not exist")
-    opened = open_data(data)
+    opened, reading = checked(open_data(data))
+    if not opened.labels:
+        raise BadInput(f"{data} has no label to learn", "a column a label, behind study, patient and split")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -58,6 +65,9 @@ def adapt_to(
             config = FullConfig(epochs=epochs, seed=seed)
             tick = (lambda _: advance(1)) if advance is not None else None
             card = full(opened, partial, name=out.name, config=config, report=tick)
+        if reading.failed:
+            card = replace(card, limitations=(*card.limitations, reading.summary))
+            write_card(card, partial)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

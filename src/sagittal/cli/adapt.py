@@ -39,4 +39,5 @@ def adapt(
     lines = [
         f"{result.measure} of {result.of}: {result.interval} on {result.data}" for result in card.results
     ]
-    emit({"out": str(out), "card": card}, "\n".join([f"{card.name}: {out}", *lines]), json=json)
+    text = "\n".join([f"{card.name}: {out}", *lines, *card.limitations])
+    emit({"out": str(out), "card": card}, text, json=json)

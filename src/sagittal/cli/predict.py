@@ -9,6 +9,7 @@ import typer
 
 from sagittal.cli.common import Assume, Device, Json, Quiet, Seed, check_out, emit, progress
 from sagittal.datasets.open import open_data
+from sagittal.datasets.reading import summary
 from sagittal.tasks.classify import predict as run
 from sagittal.tasks.classify import write_csv
 from sagittal.zoo.load import load
@@ -46,13 +47,17 @@ def predict(
         "studies": len(found.rows),
         "refused": found.refused,
         "reasons": reasons,
+        "unreadable": found.unreadable,
         "out_of_distribution": found.outside,
     }
-    text = f"{len(found.rows)} studies scored by {found.model}: {out}"
+    scored = len(found.rows) - len(found.unreadable)
+    text = f"{scored} studies scored by {found.model}: {out}"
     if prompt:
         text += "\nPrompts rank studies; nothing has calibrated them, so they are no probabilities."
     if found.refused:
         text += f"\n{found.refused} refused, their cells are empty: {reasons[0]}"
+    if found.unreadable:
+        text += f"\n{summary(found.unreadable, len(found.rows))}; their cells are empty"
     if found.outside:
         text += f"\n{found.outside} unlike what the model learnt (scored all the same)"
     emit(document, text, json=json)

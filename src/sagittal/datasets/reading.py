@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sagittal.datasets.dataset import Dataset, Row
-from sagittal.errors import BadInput
+from sagittal.errors import BadInput, SagittalError
 from sagittal.study.study import Study
 
 _NAMED = 10
@@ -52,21 +52,30 @@ class Readable:
                 for series in study.series:
                     _ = series.volume
         except Exception as error:
-            # A decoder may raise anything on a damaged file: it is listed with its kind, never lost.
-            kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-            self.failed.append(Unreadable(row.study, f"{kind}{error}"))
+            self.failed.append(Unreadable(row.study, reason_of(error)))
             return None
         return study
 
     @property
     def summary(self) -> str:
         """One line for the end of a run; "" where everything was read."""
-        if not self.failed:
-            return ""
-        named = "; ".join(f"{one.study} ({one.reason})" for one in self.failed[:_NAMED])
-        more = len(self.failed) - _NAMED
-        rest = f"; and {more} more" if more > 0 else ""
-        return f"{len(self.failed)} of {len(self.data.rows)} studies could not be read: {named}{rest}"
+        return summary(self.failed, len(self.data.rows))
+
+
+def reason_of(error: Exception) -> str:
+    """A decoder may raise anything on a damaged file: it is listed with its kind, never lost."""
+    kind = "" if isinstance(error, SagittalError) else f"{type(error).__name__}: "
+    return " ".join(f"{kind}{error}".split())
+
+
+def summary(failed: Sequence[Unreadable], of: int) -> str:
+    """One line about those of ``of`` studies that could not be read; "" where there are none."""
+    if not failed:
+        return ""
+    named = "; ".join(f"{one.study} ({one.reason})" for one in failed[:_NAMED])
+    more = len(failed) - _NAMED
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"{len(failed)} of {of} studies could not be read: {named}{rest}"
 
 
 def readable(data: Dataset, *, decode: bool = True) -> Readable:

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from sagittal.datasets.dataset import Dataset
+from sagittal.datasets.reading import reason_of
 from sagittal.datasets.splits import check_leaks
 from sagittal.encoders.tokenizer import Tokenizer
-from sagittal.errors import BadInput, Refused
+from sagittal.errors import BadInput
 from sagittal.layers.features import Tokens
 from sagittal.model import Earlier
 from sagittal.study.context import Context
@@ -81,11 +82,11 @@ class Studies(Sequence[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:  # type: ignore[override]
         row = self.data.rows[index]
-        study = row.load()
         try:
+            study = row.load()
             image = shown(study, self.spec).array
-        except (Refused, BadInput) as reason:
-            raise BadInput(f"{row.study} cannot be used: {reason}") from None
+        except Exception as error:
+            raise BadInput(f"{row.study} cannot be used: {reason_of(error)}") from error
         patient = self.numbers[row.patient]
         sample = {
             "image": torch.from_numpy(image),

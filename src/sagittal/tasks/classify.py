@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sagittal.datasets.dataset import Dataset, Row
+from sagittal.datasets.reading import Unreadable, reason_of, summary
 from sagittal.errors import BadInput, Refused
 from sagittal.study.stated import apply_assume, parse_assume
 from sagittal.study.study import Study
@@ -23,7 +24,7 @@ class Prediction:
 
     Args:
         probability: label -> calibrated probability; empty where the model refused.
-        refused: why it did, or "".
+        refused: why it did, or ""; unreadable: why the study's files could not be read, or "".
         inside: False where the gate says the image is unlike what was learnt; None without a gate.
     """
 
@@ -33,6 +34,7 @@ class Prediction:
     probability: dict[str, float]
     refused: str = ""
     inside: bool | None = None
+    unreadable: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Predictions:
     def refused(self) -> int:
         """How many studies the model would not score."""
         return sum(bool(row.refused) for row in self.rows)
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """The studies whose files could not be read, and why."""
+        return tuple(Unreadable(row.study, row.unreadable) for row in self.rows if row.unreadable)
 
     @property
     def outside(self) -> int:
@@ -68,12 +75,13 @@ def predict(
 
     A model with one branch, or a named branch, states modality and body part where the files do not
     say them. A study outside the gate is scored all the same and counted: judging a model needs every
-    row. One outside the `InputSpec` has no probability. With ``prompts`` (`tasks.prompts.parse_prompts`)
-    these are the labels, and their numbers rank studies: nothing has calibrated them.
+    row. One outside the `InputSpec`, or whose files are damaged, has no probability. With ``prompts``
+    (`tasks.prompts.parse_prompts`) these are the labels, and their numbers rank studies: nothing has
+    calibrated them.
 
     Raises:
-        BadInput: no such split or branch, or a model that does not classify.
-        Refused: every single study was refused; says why of the first.
+        BadInput: no such split or branch, a model that does not classify, or no study can be read.
+        Refused: every study that can be read was refused; says why of the first.
     """
     asked = prompted(model, prompts) if prompts else None
     scorer = asked or model
@@ -96,25 +104,42 @@ def predict(
         if advance is not None:
             advance(1)
     found = Predictions(card.name, labels, tuple(rows))
-    if found.refused == len(rows):
-        raise Refused(f"model {card.name} refused all {len(rows)} studies: {rows[0].refused}")
+    if len(found.unreadable) == len(rows):
+        raise BadInput(summary(found.unreadable, len(rows)))
+    if found.refused + len(found.unreadable) == len(rows):
+        why = next(row.refused for row in rows if row.refused)
+        raise Refused(f"model {card.name} refused all {found.refused} studies: {why}")
     return found
 
 
 def _one(row: Row, model: Classifies, card: Card, names: list[str], user: Mapping[str, str]) -> Prediction:
-    study = apply_assume(row.load(), user)
-    reason = "no series fits the model"
+    nothing = Prediction(row.study, row.patient, row.split, {})
+    try:
+        loaded = row.load()
+    except Exception as error:
+        return replace(nothing, unreadable=reason_of(error))
+    study = apply_assume(loaded, user)
+    reason = broken = ""
     for name in names:
         spec = card.branch(name).input
         told = _told(study, spec.modality, spec.body_part, user) if len(names) == 1 else study
         for series in inputs(told, spec):
+            try:
+                for one in series:
+                    _ = one.volume  # damage that shows only in the pixels
+            except Exception as error:
+                broken = reason_of(error)
+                continue
             try:
                 scores = model.classify(told, series, branch=name)
             except Refused as refusal:
                 reason = str(refusal)
                 continue
             return _scored(row, scores)
-    return Prediction(row.study, row.patient, row.split, {}, reason)
+    unread = "; ".join(problem for one in study.series if not one.readable for problem in one.problems)
+    if broken or (unread and not reason):
+        return replace(nothing, unreadable=broken or unread)
+    return replace(nothing, refused=reason or "no series fits the model")
 
 
 def _told(study: Study, modality: tuple[str, ...], body_part: str | None, user: Mapping[str, str]) -> Study:
