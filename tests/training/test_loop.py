@@ -364,6 +364,16 @@ def test_averaged_weights_have_averaged_batch_statistics(kind: type[nn.Module]) 
         assert not torch.allclose(found, seen[-1][which])
 
 
+def test_a_frozen_norm_keeps_its_last_statistics() -> None:
+    """As a teacher's: its weights are nobody's average here."""
+    averaged, plain = Problem(norm=True), Problem(norm=True)
+    for problem, average in ((averaged, 0.5), (plain, None)):
+        problem.net[:3].requires_grad_(False)
+        problem.fit(replace(CONFIG, steps=5, average=average))
+    pairs = zip(averaged.net[2].buffers(), plain.net[2].buffers(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
 def test_batches_may_end() -> None:
     problem = Problem()
     one = [next(problem.batches(0))]

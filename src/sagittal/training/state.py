@@ -18,9 +18,9 @@ AVERAGE, MOMENT = "average:", "moment:"
 class State:
     """A run's state. ``parameters`` are those that want gradients, by name.
 
-    ``averaged``: they and the statistics of batch normalisation, since the last statistics do not belong to
-    averaged weights (Izmailov 2018). In ``tensors`` the average of one of them is ``average:NAME`` and
-    AdamW's are ``moment:KIND:NAME``, so that a checkpoint means the same to any number of processes.
+    ``averaged``: they and the statistics of batch normalisation beside them, since the last statistics do not
+    belong to averaged weights (Izmailov 2018). In ``tensors`` the average of one of them is ``average:NAME``
+    and AdamW's are ``moment:KIND:NAME``, so that a checkpoint means the same to any number of processes.
     """
 
     module: nn.Module
@@ -32,7 +32,8 @@ class State:
 
     def __post_init__(self) -> None:
         self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        self.averaged = self.parameters | _statistics(self.module)
+        self.statistics = _statistics(self.module)
+        self.averaged = self.parameters | {name: tensor for name, (tensor, _) in self.statistics.items()}
         # biases, norms and gates are not shrunk: only matrices and kernels are. Scalars stand by themselves,
         # since FSDP2 leaves them whole and one step takes either whole tensors or parts.
         every = self.parameters.values()
@@ -49,7 +50,8 @@ class State:
         # a young average follows quickly, or the random start would stay in it
         decay = min(decay, (1 + self.step) / (10 + self.step))
         average = self.average
-        used = {n: t.detach() for n, t in self.averaged.items() if t.grad is not None or not t.requires_grad}
+        used = {n: p.detach() for n, p in self.parameters.items() if p.grad is not None}
+        used |= {n: t for n, (t, weight) in self.statistics.items() if weight.grad is not None}
         for name, tensor in self.averaged.items():
             if name not in average:
                 average[name] = tensor.detach().clone()
@@ -58,7 +60,7 @@ class State:
             pairs = [
                 (average[name], tensor)
                 for name, tensor in used.items()
-                if (tensor.ndim == 0 or not self.averaged[name].requires_grad) == alone
+                if (tensor.ndim == 0 or name in self.statistics) == alone
             ]
             if pairs:
                 torch._foreach_lerp_([a for a, _ in pairs], [p for _, p in pairs], 1 - decay)
@@ -112,14 +114,15 @@ class State:
         self.module.load_state_dict(weights)
 
 
-def _statistics(module: nn.Module) -> dict[str, Tensor]:
+def _statistics(module: nn.Module) -> dict[str, tuple[Tensor, nn.Parameter]]:
+    """Name -> (running mean or variance, the weight beside it) of norms that learn a weight."""
     norms = {name: part for name, part in module.named_modules() if isinstance(part, _BatchNorm)}
-    found = {
-        f"{name}.{kind}".removeprefix("."): getattr(norm, kind)
+    return {
+        f"{name}.{kind}".removeprefix("."): (getattr(norm, kind), norm.weight)
         for name, norm in norms.items()
         for kind in ("running_mean", "running_var")
+        if norm.weight is not None and norm.weight.requires_grad and getattr(norm, kind) is not None
     }
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def _owner(name: str) -> tuple[str, str]:
