@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import hippocampus
-import small
+import kinds
 
 from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.volume import VolumeConfig
@@ -34,8 +34,8 @@ BATCH = {"chest-xray": 16, "chest-ct": 2, "brain-mr": 2, "hippocampus": 4}
 
 def branches() -> dict[str, tuple[BranchConfig, tuple[int, ...]]]:
     """name -> (configuration, size of an image) of what the recipes train."""
-    config = small.config_for(tuple(small.BRANCHES), None)
-    found = {name: (config.branches[name], small.SPECS[name].size or ()) for name in config.branches}
+    config = kinds.config_for(tuple(kinds.BRANCHES), None)
+    found = {name: (config.branches[name], kinds.SPECS[name].size or ()) for name in config.branches}
     return found | {
         hippocampus.BRANCH: (
             BranchConfig(hippocampus.ENCODER, masks=hippocampus.MASKS),
