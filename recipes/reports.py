@@ -1,55 +1,61 @@
-"""Image, prior and report: contrastive pre-training streamed from any data set that has reports.
+"""What has changed since the earlier study: a model learns it from reports, streamed from any data set.
 
-    sagittal pretrain recipes/reports.py [--set data=FOLDER] [--set priors=0] [--out runs/reports]
-    torchrun --nproc-per-node 2 --no-python sagittal pretrain recipes/reports.py --set data=FOLDER
+    sagittal pretrain recipes/reports.py --set data=FOLDER [--set base=sagittal-small] [--out runs/reports]
 
 ``data`` is a data folder with reports.csv, or a published set (docs/how-to/datasets.md); without it, phantom
-films with a follow-up are drawn. Studies are opened one at a time; those that cannot be used are listed in
-results.json, and a patient in two splits stops the run. Our parser reads each report: which sentences say the
-same, and which tell of a change since the earlier study. These are wrong for the same images in the other
-order (BioViL-T, Bannur 2023). Measured on unseen patients: which way a change went.
+films with a follow-up are drawn. The base model's encoder and masks stay as they are: studies are opened one
+at a time, encoded once and let go; those that cannot be used are listed in unused-*.json, and a patient in
+two splits stops the run. What learns: the timeline, the embedding and the text encoder. Our parser reads each
+report: which sentences say the same, and which tell of a change; these are wrong for the same images in the
+other order (BioViL-T, Bannur 2023). Measured on unseen patients: which way a change went, beside what the
+areas of the base model's masks say. ``--set priors=0``: the same without looking back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional
 
 from sagittal.datasets.dataset import Dataset
 from sagittal.datasets.open import open_data
 from sagittal.datasets.priors import with_priors
 from sagittal.datasets.splits import split_patients
-from sagittal.encoders.picture import PictureConfig
-from sagittal.encoders.text import TextConfig
-from sagittal.encoders.tokenizer import Tokenizer, read_tokenizer, train_tokenizer
-from sagittal.layers.features import Tokens
+from sagittal.decoders.label import evidence_size, mask_evidence
+from sagittal.encoders.tokenizer import Tokenizer
+from sagittal.errors import BadInput
+from sagittal.layers.features import Features, Tokens
 from sagittal.layers.weights import write_atomic
-from sagittal.measure.statistics import bootstrap
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.measure.statistics import Interval, bootstrap
+from sagittal.model import Earlier, Model
 from sagittal.phantom.cohort import write_cohort
 from sagittal.phantom.truth import Split
+from sagittal.pretrain.contrastive import contrastive_loss
 from sagittal.pretrain.progression import progression_loss, reversed_dates
-from sagittal.pretrain.studies import Studies, earlier_of, wordings
+from sagittal.pretrain.studies import Studies, wordings
 from sagittal.report.codec import dumps
 from sagittal.report.finding import ChangeKind, Finding
 from sagittal.report.parse import parse_document
-from sagittal.study.spec import InputSpec
-from sagittal.training.distributed import World, full_weights, gather
+from sagittal.report.vocabulary import observations
+from sagittal.training.distributed import World, gather
 from sagittal.training.loop import FitConfig, Progress, fit
-from sagittal.training.stream import Batched, Shuffled, Tolerant, loader, stacked, unreadable
+from sagittal.training.shards import INDEX, Shards, write_shards
+from sagittal.training.stream import Batched, Shuffled, loader, stacked
 from sagittal.zoo.card import BranchCard, Card, DataUse
+from sagittal.zoo.load import load
+from sagittal.zoo.ours import SagittalModel
 from sagittal.zoo.save import save
 
-BRANCH = "chest-xray"
 TURNS = {ChangeKind.NEW: 1, ChangeKind.LARGER: 1, ChangeKind.SMALLER: -1, ChangeKind.RESOLVED: -1}
+OBSERVATIONS = tuple(sorted(each.concept.key for each in observations()))
 Batch = dict[str, Tensor]
 
 
@@ -59,41 +65,28 @@ class Recipe:
 
     Attributes:
         data: the set; empty: ``patients`` phantoms with two films each, and ``unseen`` more to measure on.
-        priors: earlier images that are looked at; 0: the current one alone.
-        size: edge in pixels, a multiple of 16.
-        sentences, length: of a report, and tokens of a sentence, at most.
-        probed: validation studies with a prior that are asked for the direction of change in training.
-        workers: processes that open studies ahead.
+        base: a model of our family with a text encoder; branch: of it.
+        priors: earlier images that are looked at; 0: none, for comparison.
+        sentences: of a report, at most.
     """
 
     data: str = ""
-    patients: int = 3_000
-    unseen: int = 500
+    patients: int = 2_000
+    unseen: int = 400
+    base: str = "sagittal-small"
+    branch: str = "chest-xray"
     priors: int = 1
-    size: int = 64
     sentences: int = 12
-    length: int = 48
-    steps: int = 1_200
-    probe_steps: int = 200
-    probed: int = 64
-    batch: int = 32
-    learning_rate: float = 2e-3
-    width: int = 96
-    workers: int = 0
+    steps: int = 1_500
+    probe_steps: int = 250
+    batch: int = 64
+    learning_rate: float = 1e-3
     save_seconds: float = 60.0
-    bf16: bool | None = None
+    bf16: bool | None = False
     seed: int = 0
 
 
-def spec_of(recipe: Recipe) -> InputSpec:
-    """What the encoder takes."""
-    return InputSpec(
-        modality=("DX", "CR"), body_part="CHEST", orientation="LF", size=(recipe.size, recipe.size),
-        fit="resize", normalise="percentile",
-    )  # fmt: skip
-
-
-# --- samples ---
+# --- sentences ---
 
 
 @dataclass(frozen=True)
@@ -138,31 +131,40 @@ def _meaning(findings: list[Finding]) -> int:
 
 @dataclass(frozen=True)
 class Told(Sequence[Batch]):
-    """Studies with the sentences of their reports: ids, mask (J, T), meaning and turn (J); 0: no more."""
+    """Studies with the sentences of their reports: ids, mask (J, T), meaning, turn and about (J).
+
+    A meaning of 0: there is no further sentence.
+    """
 
     studies: Studies
     tokenizer: Tokenizer
-    recipe: Recipe
+    length: int
+    sentences: int
 
     def __len__(self) -> int:
         return len(self.studies)
 
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
         sample = self.studies[index]
-        many, length = self.recipe.sentences, self.recipe.length
+        many = self.sentences
         found = said(self.studies.data.rows[index].report)[:many]
-        tokens = self.tokenizer([each.text for each in found], length)
-        missing = (0, length - tokens.ids.shape[1], 0, many - len(found))
+        tokens = self.tokenizer([each.text for each in found], self.length)
+        missing = (0, self.length - tokens.ids.shape[1], 0, many - len(found))
         sample["ids"] = functional.pad(tokens.ids, missing)
         sample["mask"] = functional.pad(tokens.mask, missing)
-        for name, values in (("meaning", [e.meaning for e in found]), ("turn", [e.turn for e in found])):
+        told = {"meaning": [each.meaning for each in found], "turn": [each.turn for each in found]}
+        told["about"] = [OBSERVATIONS.index(each.about) for each in found]
+        for name, values in told.items():
             sample[name] = torch.tensor(values + [0] * (many - len(found)))
         return sample
 
 
 def chosen(batch: Batch) -> tuple[Tokens, Tensor, Tensor]:
-    """One sentence of each report, by chance: its tokens, meaning (B,) and turn (B,)."""
-    there = (batch["meaning"] != 0).float()
+    """One sentence of each report, by chance: its tokens, meaning (B,) and turn (B,).
+
+    What has changed is what the report was written for, and is drawn five times as often.
+    """
+    there = (batch["meaning"] != 0).float() * (1 + 4 * (batch["turn"] != 0))
     there[:, 0] += (there.sum(1) == 0).float()  # a report without any finding: its meaning is 0, of no image
     which = torch.multinomial(there, 1)[:, 0]
     rows = torch.arange(len(which))
@@ -173,51 +175,97 @@ def chosen(batch: Batch) -> tuple[Tokens, Tensor, Tensor]:
     )
 
 
-# --- the model ---
+# --- what the base sees, once ---
 
 
-def both_ways(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
-    """(B, E) each, of the sequences and of the same reversed; of the first image alone without priors."""
-    image, earlier = batch["image"], earlier_of(batch)
-    oldest, later = reversed_dates(image, earlier)
-    if not model.config.priors:
-        return model.embed(BRANCH, image), model.embed(BRANCH, oldest)
-    return model.embed(BRANCH, image, earlier=earlier), model.embed(BRANCH, oldest, earlier=later)
+@torch.no_grad()
+def encoded(model: Model, branch: str, told: Told, log: list[str]) -> Iterator[Batch]:
+    """Each study that can be used, its images replaced by what the encoder and the masks see of them.
+
+    tokens (N, D), evidence (K), and of the earlier ones before.tokens (P, N, D), before.evidence (P, K).
+    """
+    part = model.branch(branch)
+    for index in range(len(told)):
+        try:
+            sample = told[index]
+        except BadInput as reason:
+            log.append(str(reason))
+            continue
+        days = sample["earlier.days"]
+        there = ~days.isnan()
+        images = torch.cat([sample.pop("image")[None], sample.pop("earlier.images")[there]])
+        features = model.encode(branch, images.to(model.scale.device))
+        drawn = part.drawn(features)
+        seen = {"tokens": features.tokens}
+        seen["evidence"] = features.tokens[:, 0, :0] if drawn is None else mask_evidence(drawn).flatten(1)
+        for name, values in seen.items():
+            values = values.cpu().half()
+            sample[name] = values[0]
+            sample[f"before.{name}"] = values.new_zeros(len(days), *values.shape[1:])
+            sample[f"before.{name}"][there] = values[1:]
+        yield sample
 
 
-def objective(model: Model, batch: Batch) -> dict[str, Tensor]:
-    """Which sentence belongs to which study, among those of all processes."""
-    text, meaning, turn = chosen(batch)
+def embedded(model: Model, branch: str, batch: Batch, *, back: bool = False) -> Tensor:
+    """(B, E) of what was `encoded`, the earlier images in view; ``back``: of the same, oldest last.
+
+    Without priors: of the first image alone.
+    """
+    part, days = model.branch(branch), batch["earlier.days"]
+    pairs = []
+    for name in ("tokens", "evidence"):
+        now, before = batch[name].float(), Earlier(batch[f"before.{name}"].float(), days)
+        pairs.append(reversed_dates(now, before) if back else (now, before))
+    (tokens, (old, ages)), (evidence, (shown, _)) = pairs
+    features = Features((), tokens, tokens.mean(1))
     if model.config.priors:
-        there, back = both_ways(model, batch)
-        changed = (turn != 0) & ~batch["earlier.days"].isnan().all(1)
-    else:
-        there = back = model.embed(BRANCH, batch["image"])
-        changed = torch.zeros_like(turn, dtype=torch.bool)
-    words = model.encode_text(*text)
-    there, back, words = map(gather, (there, back, words))
-    stated, meaning, changed = map(gather, (batch["meaning"], meaning, changed.long()))
-    right = (stated[:, :, None] == meaning).any(1) & (meaning != 0)
-    return {"pairs": progression_loss(there, back, words, model.scale, changed > 0, right.float())}
-
-
-def built(recipe: Recipe, tokenizer: Tokenizer) -> Model:
-    """An untrained model."""
-    encoder = PictureConfig(
-        widths=(16, 32, 64, recipe.width), blocks=(0, 1, 1, 1), strides=(2, 2, 2, 2), heads=4, contrast=13,
-        norm="batch",
-    )  # fmt: skip
-    text = TextConfig(tokenizer.size, recipe.length, layers=2, heads=4)
-    config = ModelConfig(
-        {BRANCH: BranchConfig(encoder)}, text, recipe.width, embedding=96, heads=4, priors=recipe.priors > 0
-    )
-    model = Model(config, tokenizer)
-    # with the usual 0.02 sentences that share most of their words begin alike, and stay so for long
-    torch.nn.init.normal_(model.text.embed.weight)  # type: ignore[union-attr]
-    return model
+        earlier = [part.dated(t, e) for t, e in zip(old.unbind(1), shown.unbind(1), strict=True)]
+        features = model.since(features, earlier, ages)
+    return part.embed(features, evidence=evidence)
 
 
 # --- the run ---
+
+
+def objective(model: Model, branch: str, batch: Batch) -> dict[str, Tensor]:
+    """Which sentence belongs to which study, among those of all processes; and which way it changed."""
+    text, meaning, turn = chosen(batch)
+    there, words = embedded(model, branch, batch), model.encode_text(*text)
+    there, words = gather(there), gather(words)
+    stated, meaning = gather(batch["meaning"]), gather(meaning)
+    right = (stated[:, :, None] == meaning).any(1) & (meaning != 0)
+    terms = {"pairs": contrastive_loss(there, words, model.scale, right.float())}
+    if model.config.priors:
+        back = gather(embedded(model, branch, batch, back=True))
+        changed = gather(((turn != 0) & ~batch["earlier.days"].isnan().all(1)).long())
+        terms["direction"] = progression_loss(there, back, words, model.scale, changed > 0)
+    return terms
+
+
+def begun(recipe: Recipe, base: SagittalModel) -> Model:
+    """The base's branch and text encoder, in a model that looks back; no labels: none is calibrated."""
+    old = base.model
+    branch = replace(
+        old.config.branches[recipe.branch], labels=(), grades=(), events=(), prompts=False, draws=()
+    )
+    config = replace(old.config, branches={recipe.branch: branch}, priors=recipe.priors > 0)
+    model = Model(config, old.tokenizer)
+    mine = model.state_dict()
+    known = {name: tensor for name, tensor in old.state_dict().items() if name in mine}
+    model.load_state_dict(mine | known)
+    return model.eval()
+
+
+def learning(model: Model, branch: str) -> nn.ModuleDict:
+    """The parts that are fitted; the rest stays as the base has it."""
+    part = model.branch(branch)
+    assert model.text is not None and model.project_text is not None
+    parts = {"text": model.text, "said": model.project_text, "pool": part.pool, "project": part.project}
+    if model.timeline is not None:
+        parts["timeline"] = model.timeline
+    if part.remember is not None:
+        parts["remember"] = part.remember
+    return nn.ModuleDict(parts)
 
 
 def opened(recipe: Recipe, folder: Path, world: World) -> tuple[Dataset, Dataset]:
@@ -225,131 +273,170 @@ def opened(recipe: Recipe, folder: Path, world: World) -> tuple[Dataset, Dataset
     if recipe.data:
         data = open_data(recipe.data)
         data = data if any(row.split for row in data.rows) else split_patients(data, seed=recipe.seed)
-        unseen = data.only("test" if data.has("test") else "val")
-        return with_priors(data, limit=recipe.priors), with_priors(unseen)
+        data = with_priors(data, limit=max(1, recipe.priors))
+        return data, data.only("test" if data.has("test") else "val")
     parts: tuple[tuple[str, int, Split], ...] = (
         ("train", recipe.patients, "train"), ("unseen", recipe.unseen, "heldout"),
     )  # fmt: skip
     for name, count, split in parts:
         if world.rank == 0 and not (folder / name).exists():
-            write_cohort(
-                BRANCH, count, folder / name, seed=recipe.seed, split=split, followup=True, size=recipe.size
-            )
+            write_cohort("chest-xray", count, folder / name, seed=recipe.seed, split=split, followup=True)
     world.barrier()
     return open_data(folder / "train"), open_data(folder / "unseen")
 
 
 def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], world: World) -> Path:
-    """Open, learn, measure, save."""
+    """Open, encode, learn, measure, save."""
+    base = load(recipe.base)
+    if not isinstance(base, SagittalModel) or base.model.tokenizer is None or base.model.config.text is None:
+        raise BadInput(f"{recipe.base} reads no text", "a model of our family with a text encoder")
+    card, tokenizer, length = base.card, base.model.tokenizer, base.model.config.text.length
+    spec = card.branch(recipe.branch).input
     data, unseen = opened(recipe, folder, world)
-    studies = Studies.of(data, spec_of(recipe), priors=recipe.priors)
-    if world.rank == 0 and not (folder / "tokenizer.json").exists():
-        made = train_tokenizer(wordings(studies.data), 1024)
-        write_atomic(folder / "tokenizer.json", made.dumps().encode())
-    world.barrier()
-    tokenizer = read_tokenizer(folder / "tokenizer.json")
+    parts = {
+        "train": Studies.of(data, spec, priors=max(1, recipe.priors)),
+        "unseen": Studies(unseen, spec, priors=1),
+    }
+    if data.has("val"):
+        parts["val"] = Studies(data.only("val"), spec, priors=1)
+    wordings(parts["train"].data)  # says so where there are no reports
     torch.manual_seed(recipe.seed)
-    model = built(recipe, tokenizer).to(world.device)
-    log = folder / "unreadable.jsonl"
-    samples = Tolerant(Shuffled(Told(studies, tokenizer, recipe), seed=recipe.seed), log)
+    model = begun(recipe, base)
+    for name, studies in parts.items():
+        if world.rank == 0 and not (folder / "seen" / name / INDEX).exists():
+            told, log = Told(studies, tokenizer, length, recipe.sentences), []
+            write_shards(encoded(model, recipe.branch, told, log), folder / "seen" / name)
+            write_atomic(folder / f"unused-{name}.json", dumps(log).encode())
+    world.barrier()
+    model.to(world.device)
+    shards = {name: Shards(folder / "seen" / name) for name in parts}
     plan = FitConfig(
         steps=recipe.steps, learning_rate=recipe.learning_rate, weight_decay=0.05, average=None,
         save_seconds=recipe.save_seconds, probe_steps=recipe.probe_steps, bf16=recipe.bf16, seed=recipe.seed,
     )  # fmt: skip
-    aside = Studies(data.only("val"), spec_of(recipe), priors=1) if data.has("val") else None
-    asked = probes(model, Told(aside, tokenizer, recipe), recipe.probed) if aside else None
-    batches = loader(Batched(samples, recipe.batch, world.rank, world.size), recipe.workers)
+
+    def here(batch: Batch) -> Batch:
+        return {name: each.to(world.device) for name, each in batch.items()}
+
+    def probes() -> dict[str, float]:
+        asked = shards["val" if "val" in shards else "train"]
+        batch = here(stacked([asked[i] for i in range(min(200, len(asked)))]))
+        return {
+            "direction": float(
+                torch.cat([fits for _, fits in directions(model, recipe.branch, batch)]).mean()
+            )
+        }
+
     fit(
-        model,
-        lambda batch: objective(model, {name: each.to(world.device) for name, each in batch.items()}),
-        batches,
+        learning(model, recipe.branch),
+        lambda batch: objective(model, recipe.branch, here(batch)),
+        loader(Batched(Shuffled(shards["train"], seed=recipe.seed), recipe.batch, world.rank, world.size)),
         plan,
         folder=folder / "fit",
         report=report,
-        probes=asked,
+        probes=probes,
         world=world,
     )
-    whole = full_weights(model)
     if world.rank:
         return folder / "model"
-    final = built(recipe, tokenizer)
-    final.load_state_dict(whole)
-    found = measured(final.eval(), Told(Studies(unseen, spec_of(recipe), priors=1), tokenizer, recipe))
-    found["not used"] = list(unreadable(log))
-    write_atomic(folder / "results.json", (dumps(found) + "\n").encode())
-    return saved(recipe, final, folder / "model", data)
-
-
-def probes(model: Model, told: Told, many: int) -> Callable[[], dict[str, float]]:
-    """What `fit` asks while it trains: of validation studies, is the direction of a change known?"""
-    rows = [i for i, row in enumerate(told.studies.data.rows) if row.prior][:many]
-    batch = stacked([told[i] for i in rows]) if rows else {}
-
-    def ask() -> dict[str, float]:
-        if not batch:
-            return {}
-        here = {name: each.to(model.scale.device) for name, each in batch.items()}
-        return {"direction": float(torch.cat([fits for _, fits in directions(model, here)]).float().mean())}
-
-    return ask
+    model.cpu().eval()
+    found = measured(model, recipe.branch, shards["unseen"])
+    write_atomic(folder / "results.json", dumps(found).encode())
+    return saved(recipe, card, model, folder / "model", data)
 
 
 @torch.no_grad()
-def directions(model: Model, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-    """For each study, its sentences of change and whether each fits the true order better than the other."""
-    there, back = both_ways(model, batch)
+def directions(model: Model, branch: str, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    """For each study its sentences of change, and 1 where one fits the true order better than the other."""
+    gain = embedded(model, branch, batch) - embedded(model, branch, batch, back=True)
     found = []
     for place, (turns, days) in enumerate(zip(batch["turn"], batch["earlier.days"], strict=True)):
         which = turns.nonzero()[:, 0] if not days.isnan().all() else turns.new_zeros(0)
-        right = torch.zeros(0, dtype=torch.bool)
+        right = gain.new_zeros(len(which))
         if len(which):
             words = model.encode_text(batch["ids"][place, which], batch["mask"][place, which])
-            right = (words @ (there[place] - back[place]) > 0).cpu()
-        found.append((which.cpu(), right))
+            right = (words @ gain[place] > 0).float()
+        found.append((which.cpu(), right.cpu()))
     return found
 
 
-def measured(model: Model, told: Told) -> dict[str, object]:
-    """On studies with a prior: share of the sentences of change that fit the true order better.
+def by_area(model: Model, branch: str, batch: Batch, names: list[list[str]]) -> list[Tensor]:
+    """The baseline: 1 where the area of the finding's mask has changed as the sentence says; .5 without one.
 
-    A model without priors has the current image and the oldest one, each alone, to compare. All sentences,
-    and those about each finding; intervals are bootstraps over studies.
+    names: the finding of each sentence of change, a list a study; the oldest image counts.
+    """
+    part = model.config.branches[branch]
+    size = evidence_size(model.branch(branch).axes)
+    now = batch["evidence"].float()
+    old, _ = reversed_dates(now, Earlier(batch["before.evidence"].float(), batch["earlier.days"]))
+    grown = (now - old).unflatten(1, (len(part.masks), size))[..., 2]
+    found = []
+    for place, mine in enumerate(names):
+        turns = batch["turn"][place][batch["turn"][place] != 0][: len(mine)].sign()
+        sides = (
+            torch.stack(
+                [
+                    grown[place, part.masks.index(n)].sign() if n in part.masks else torch.tensor(0.0)
+                    for n in mine
+                ]
+            )
+            if mine
+            else torch.zeros(0)
+        )
+        found.append((sides * turns + 1) / 2)
+    return found
+
+
+def measured(model: Model, branch: str, shards: Shards) -> dict[str, object]:
+    """Share of the sentences of change that fit the true order better, of all and of each finding.
+
+    ``model``: ours (without priors it has both images, each alone, to compare); ``area``: the baseline.
+    Intervals are bootstraps over studies.
     """
     about: list[str] = []
     studies: list[int] = []
-    right: list[float] = []
-    numbers = [i for i, row in enumerate(told.studies.data.rows) if row.prior]
-    for start in range(0, len(numbers), 64):
-        these = numbers[start : start + 64]
-        for number, (which, fits) in zip(
-            these, directions(model, stacked([told[i] for i in these])), strict=True
-        ):
-            sentences = said(told.studies.data.rows[number].report)
-            about += [sentences[i].about for i in which.tolist()]
-            studies += [number] * len(which)
-            right += fits.float().tolist()
-    kinds, groups, values = np.array(about), np.array(studies), np.array(right)
-    result: dict[str, object] = {"studies": len(set(studies)), "sentences": len(right)}
+    right: dict[str, list[float]] = {"model": [], "area": []}
+    for start in range(0, len(shards), 64):
+        rows = range(start, min(start + 64, len(shards)))
+        batch = stacked([shards[i] for i in rows])
+        ours = directions(model, branch, batch)
+        names = [
+            [OBSERVATIONS[int(batch["about"][p, s])] for s in which] for p, (which, _) in enumerate(ours)
+        ]
+        areas = by_area(model, branch, batch, names)
+        for place, row in enumerate(rows):
+            about += names[place]
+            studies += [row] * len(names[place])
+            right["model"] += ours[place][1].tolist()
+            right["area"] += areas[place].tolist()
+    kinds, groups = np.array(about), np.array(studies)
+    result: dict[str, object] = {"studies": len(set(studies)), "sentences": len(about)}
     for name in ("all", *sorted(set(about))):
         mine = np.ones(len(kinds), bool) if name == "all" else kinds == name
-        share, whose = values[mine], groups[mine]
-        result[name] = bootstrap(lambda rows, v=share: float(v[rows].mean()), len(share), groups=whose)
+        shares = {way: share(np.array(values)[mine], groups[mine]) for way, values in right.items()}
+        result[name] = {"sentences": int(mine.sum()), **shares}
     return result
 
 
-def saved(recipe: Recipe, model: Model, folder: Path, data: Dataset) -> Path:
+def share(right: NDArray[np.float64], studies: NDArray[np.int64]) -> Interval:
+    """Mean, with its interval over studies."""
+    return bootstrap(lambda rows: float(right[rows].mean()), len(right), groups=studies)
+
+
+def saved(recipe: Recipe, base: Card, model: Model, folder: Path, data: Dataset) -> Path:
     """Weights and card."""
-    name = data.name if recipe.data else f"Sagittal phantoms, {BRANCH}, two dates"
+    name = data.name if recipe.data else "Sagittal phantoms, chest-xray, two dates"
     licence = (data.licence or "not stated") if recipe.data else "Apache-2.0 (drawn by this package)"
+    branch = BranchCard(base.branch(recipe.branch).input, masks=model.config.branches[recipe.branch].masks)
     card = Card(
         name="reports",
         version="1",
         family="sagittal",
-        summary="An image encoder that learnt which sentences of reports belong to which study and prior.",
+        summary=f"{base.name} {base.version}, which has learnt from reports what changed since a prior.",
         licence=licence,
         digest="",
-        branches={BRANCH: BranchCard(spec_of(recipe))},
-        data=(DataUse(name, licence, len(data)),),
+        branches={recipe.branch: branch},
+        data=(*base.data, DataUse(name, licence, len(data))),
         read_by_default=False,
     )
     save(folder, model, card)

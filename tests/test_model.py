@@ -236,10 +236,11 @@ def test_nonsense_about_fusion_is_refused() -> None:
             replace(config, **wrong)
 
 
-def test_an_image_looks_at_earlier_ones_of_any_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("embed_masks", [False, True])
+def test_an_image_looks_at_earlier_ones_of_any_number(embed_masks: bool, tmp_path: Path) -> None:
     base = whole("intermediate")
     torch.manual_seed(2)
-    model = Model(replace(base.config, priors=True)).eval()
+    model = Model(replace(base.config, priors=True, embed_masks=embed_masks)).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("gates"):
             torch.nn.init.constant_(parameter, 0.7)
@@ -260,6 +261,8 @@ def test_an_image_looks_at_earlier_ones_of_any_number(tmp_path: Path) -> None:
     hidden = before.clone()
     hidden[1, 0] = math.nan
     torch.testing.assert_close(model("film", image, earlier=Earlier(hidden, days)).risk, out.risk)
+    torch.testing.assert_close(model.embed("film", image, earlier=Earlier(before, days)), out.embedding)
+    torch.testing.assert_close(out.features.tokens, alone.features.tokens)  # gates judge the image itself
     save(model, tmp_path)
     assert load(tmp_path).config.priors
     with pytest.raises(BadInput, match="reads no earlier images"):

@@ -155,6 +155,7 @@ class Branch(nn.Module):
         labels, masks, heads = config.labels, config.masks, model.heads
         self.shown = len(masks) * evidence_size(self.axes) if model.embed_masks else 0
         self.project = nn.Linear(2 * width + self.shown, model.embedding)
+        self.remember = nn.Linear(self.shown, width) if self.shown and model.priors else None
         self.masks = (
             MaskDecoder(width, out.widths, out.kernels, len(masks), out.detail, out.finest, out.norm)
             if masks
@@ -184,21 +185,31 @@ class Branch(nn.Module):
             else {}
         )
 
+    def drawn(self, features: Features) -> Tensor | None:
+        """Mask logits (B, M, *S) of an image alone, where its embedding knows them."""
+        return (
+            self.masks(features.pyramid, features.tokens) if self.shown and self.masks is not None else None
+        )
+
     def embed(
         self, features: Features, masks: Tensor | None = None, *, evidence: Tensor | None = None
     ) -> Tensor:
         """Image tokens -> (B, E) of length 1: what one query finds, the mean, and what the masks show.
 
-        ``masks``: the logits (B, M, *S) of the image alone, where they are known; ``evidence`` (B, K): what
-        `mask_evidence` makes of them, where that is.
+        ``masks``: the logits (B, M, *S) of the image alone, `drawn` where they are not given; ``evidence``
+        (B, K): what `mask_evidence` makes of them, where that is known.
         """
         seen = [self.pool(features.tokens, features.mask)[:, 0], features.pooled]
-        if self.shown and self.masks is not None:
-            if evidence is None:
-                drawn = self.masks(features.pyramid, features.tokens) if masks is None else masks
-                evidence = mask_evidence(drawn).flatten(1)
-            seen.append(evidence)
+        if self.shown:
+            drawn = self.drawn(features) if masks is None and evidence is None else masks
+            seen.append(mask_evidence(drawn).flatten(1) if drawn is not None else evidence)
         return functional.normalize(self.project(torch.cat(seen, dim=1)), dim=1)
+
+    def dated(self, tokens: Tensor, evidence: Tensor | None = None) -> Features:
+        """One date as later ones see it: its tokens (B, N, D), and one more of what its masks show (B, K)."""
+        if self.remember is not None and evidence is not None:
+            tokens = torch.cat([tokens, self.remember(evidence).unsqueeze(1)], dim=1)
+        return Features((), tokens, tokens.mean(1))
 
     def combined(self, name: str, made: Tensor, others: Mapping[str, Features]) -> Tensor:
         """What the image says by itself, ``made`` (B, ...), with what the others say: under late fusion."""
@@ -258,7 +269,8 @@ class Model(nn.Module):
         ``embed=False`` leaves out the embedding, which may cost a second drawing of the masks.
         """
         part = self.branch(branch)
-        features = self.encode(branch, image, present=present, extent=extent, earlier=earlier)
+        features = self.encode(branch, image, present=present, extent=extent)
+        seen = self.looked_back(branch, features, earlier, extent)
         if unknown := sorted(set(tables or {}) - set(self.tables)):
             raise BadInput(
                 f"the model has no table {unknown[0]!r}", f"one of {', '.join(self.tables) or '-'}"
@@ -269,14 +281,15 @@ class Model(nn.Module):
         if self.training and self.config.drop:
             rate, lots = self.config.drop, torch.default_generator
             others = drop_modalities(others, rate, lots, keep_one=False)  # the image stays
-        tokens = self._fused(features, others)
+        tokens = self._fused(seen, others)
         masks = part.masks(features.pyramid, tokens) if part.masks is not None else None
         labels = part.labels(tokens, masks, features.mask) if part.labels is not None else None
         if labels is not None:
             labels = part.combined("labels", labels, others)
-        # Of the image alone: what is said beside it is no part of what it shows.
-        alone = not others and not isinstance(self.fusion, EarlyFusion)
-        embedding = part.embed(features, masks if alone else None) if embed else None
+        embedding = None
+        if embed:  # of images alone: what is said beside them is no part of what they show
+            alone = earlier is None and not others and not isinstance(self.fusion, EarlyFusion)
+            embedding = part.embed(seen, masks if alone else part.drawn(features))
         grades = risk = None
         if part.grades is not None:  # the scores are combined: thresholds stay in their order
             levels = part.grades.thresholds()
@@ -302,43 +315,52 @@ class Model(nn.Module):
         return self.fusion(features.tokens, others if self.fusion.blocks else {})
 
     def encode(
-        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None,
-        earlier: Earlier | None = None,
-    ) -> Features:  # fmt: skip
-        """The branch's image encoder: image (B, C, *S) -> Features, whose tokens know the earlier ones."""
+        self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None
+    ) -> Features:
+        """The branch's image encoder alone: image (B, C, *S) -> Features."""
         part = self.branch(branch)
         if image.ndim != part.axes + 2 or image.shape[1] != part.channels:
             wanted = f"(B, {part.channels}, {', '.join('ZYX'[3 - part.axes :])})"
             raise BadInput(f"image for {branch} has shape {tuple(image.shape)}", wanted)
         kind = torch.channels_last if part.axes == 2 else torch.channels_last_3d
-        features = part.encoder(image.contiguous(memory_format=kind), present, extent)
-        return features if earlier is None else self._since(branch, features, earlier, extent)
+        return part.encoder(image.contiguous(memory_format=kind), present, extent)
 
-    def _since(self, branch: str, features: Features, earlier: Earlier, extent: Extent | None) -> Features:
-        """Features of the current image, whose tokens have looked at the earlier ones that are there."""
+    def since(self, features: Features, earlier: Sequence[Features], days: Tensor) -> Features:
+        """Features of the current image, whose tokens have looked at T others', ``days`` (B, T) old."""
         if self.timeline is None:
             raise BadInput("this model reads no earlier images", fix="choose one with priors")
-        there = ~earlier.days.isnan()
-        rows, dates = there.nonzero(as_tuple=True)
-        if not len(rows):
+        return features.with_tokens(self.timeline(features.tokens, earlier, days))
+
+    def looked_back(
+        self, branch: str, features: Features, earlier: Earlier | None, extent: Extent | None = None
+    ) -> Features:
+        """The same by images; those that are there are encoded."""
+        if earlier is None:
             return features
+        part, there = self.branch(branch), ~earlier.days.isnan()
+        rows, dates = there.nonzero(as_tuple=True)
+        if not len(rows) or self.timeline is None:
+            return self.since(features, [], earlier.days[:, :0])
         own = None if extent is None else Extent(*(None if each is None else each[rows] for each in extent))
         found = self.encode(branch, earlier.images[rows, dates], extent=own)
-        tokens = found.tokens.new_zeros(*there.shape, *found.tokens.shape[1:])
-        tokens[rows, dates] = found.tokens
+        drawn = part.drawn(found)
+        seen = part.dated(found.tokens, None if drawn is None else mask_evidence(drawn).flatten(1))
+        tokens = seen.tokens.new_zeros(*there.shape, *seen.tokens.shape[1:])
+        tokens[rows, dates] = seen.tokens
         real = there[..., None].expand(tokens.shape[:3]).clone()
         if found.mask is not None:
-            real[rows, dates] = found.mask
-        each = [Features((), t, t[:, 0], m) for t, m in zip(tokens.unbind(1), real.unbind(1), strict=True)]
-        return features.with_tokens(self.timeline(features.tokens, each, earlier.days))
+            real[rows, dates, : found.mask.shape[1]] = found.mask
+        pairs = zip(tokens.unbind(1), real.unbind(1), strict=True)
+        return self.since(features, [Features((), t, t[:, 0], m) for t, m in pairs], earlier.days)
 
     def embed(
         self, branch: str, image: Tensor, *, present: Tensor | None = None, extent: Extent | None = None,
         earlier: Earlier | None = None,
     ) -> Tensor:  # fmt: skip
         """image (B, C, *S) -> (B, E) of length 1: of what it shows, and of what has changed in it."""
-        seen = self.encode(branch, image, present=present, extent=extent, earlier=earlier)
-        return self.branch(branch).embed(seen)
+        part, features = self.branch(branch), self.encode(branch, image, present=present, extent=extent)
+        seen = self.looked_back(branch, features, earlier, extent)
+        return part.embed(seen, part.drawn(features))
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids, mask (B, T) -> (B, E) of length 1."""

@@ -4,7 +4,8 @@ earlier = Earlier(images, days)                              # any number of dat
 there = model.embed(branch, image, earlier=earlier)
 oldest, later = reversed_dates(image, earlier)               # the same images, time running backwards
 back = model.embed(branch, oldest, earlier=later)
-loss = progression_loss(there, back, model.encode_text(*report), model.scale, changed)
+text = model.encode_text(*report)
+contrastive_loss(there, text, model.scale) + progression_loss(there, back, text, model.scale, changed)
 
 A hidden image foretold with the earlier ones in view is `masked.MaskedHead` on
 ``model.encode(branch, head.hide(image, blocks), earlier=earlier)``.
@@ -12,11 +13,10 @@ A hidden image foretold with the earlier ones in view is `masked.MaskedHead` on
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+from torch.nn import functional
 
-from sagittal.model import Earlier
-from sagittal.pretrain.contrastive import attract
+from sagittal.model import MAX_SCALE, Earlier
 
 
 def reversed_dates(image: Tensor, earlier: Earlier) -> tuple[Tensor, Earlier]:
@@ -37,31 +37,20 @@ def reversed_dates(image: Tensor, earlier: Earlier) -> tuple[Tensor, Earlier]:
     return current, Earlier(images, days)
 
 
-def progression_loss(
-    there: Tensor,
-    back: Tensor,
-    text: Tensor,
-    scale: Tensor,
-    changed: Tensor,
-    same: Tensor | None = None,
-) -> Tensor:
-    """Contrastive, of image sequences and reports; run backwards, a sequence is wrong for a report of change.
+def progression_loss(there: Tensor, back: Tensor, text: Tensor, scale: Tensor, changed: Tensor) -> Tensor:
+    """Of a report of change, which way round are the images? Mean cross-entropy, in nats; log 2 is chance.
 
-    Without the reversed ones a report fits by what the current image shows alone, and the earlier ones need
-    not be looked at: "larger" and "smaller" are said of the same nodule.
+    Beside `contrastive_loss`, which alone can be met by what the current image shows: "larger" and "smaller"
+    are said of the same nodule, and the earlier image need not be looked at. 0 where nothing has changed.
 
     Args:
         there, back: (B, E) of length 1, of the sequences and of the same reversed.
         text: (B, E) of length 1, of the reports.
         scale: log of the inverse temperature.
         changed: (B,) bool, the report says that something has changed (of no change, both ways are right).
-        same: as in `contrastive_loss`.
     """
-    wanted = torch.eye(len(there), device=there.device) if same is None else same
-    wrong = back[changed]
-    candidates = torch.cat([there, wrong])
-    right = torch.cat([wanted.T, wanted.new_zeros(len(text), len(wrong))], 1)
-    return (attract(there, text, scale, wanted) + attract(text, candidates, scale, right)) / 2
+    better = ((there - back) * text).sum(1) * scale.clamp(max=MAX_SCALE).exp()
+    return -(functional.logsigmoid(better) * changed).sum() / changed.sum().clamp(min=1)
 
 
 def direction_known(there: Tensor, back: Tensor, text: Tensor, changed: Tensor) -> float:

@@ -135,8 +135,8 @@ class SagittalModel:
         """Zero-shot by pairs of sentences, as CheXzero asks them (Tiu 2022); Refused as `infer`."""
         prepared = self._prepare(study, series, self.card.branch(branch))
         image, earlier = self._tensor(branch, prepared.array[None]), self._earlier(branch, study)
-        features = self.model.encode(branch, image, earlier=earlier)
-        seen = self.model.branch(branch).embed(features)
+        part, features = self.model.branch(branch), self.model.encode(branch, image)
+        seen = part.embed(self.model.looked_back(branch, features, earlier), part.drawn(features))
         odds = self.model.asked(seen, question.axes)[0].double().sigmoid()
         shares = {each.present: float(p) for each, p in zip(question.prompts, odds, strict=True)}
         return Scores(branch, shares, dict(shares), self._distance(branch, features), prepared.stated)
