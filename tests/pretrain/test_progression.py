@@ -147,7 +147,7 @@ def test_a_hidden_image_is_foretold_from_the_earlier_one() -> None:
 
     def error(image: Tensor, earlier: Earlier | None) -> Tensor:
         wanted = target(image, masking)
-        seen = model.encode("film", head.hide(image, hidden), earlier=earlier)
+        seen = model.looked_back("film", model.encode("film", head.hide(image, hidden)), earlier)
         return masked_loss(head(seen, wanted.shape[2:-1]), wanted, hidden)
 
     def batches(start: int) -> Iterator[tuple[Tensor, Earlier]]:

@@ -8,7 +8,7 @@ text = model.encode_text(*report)
 contrastive_loss(there, text, model.scale) + progression_loss(there, back, text, model.scale, changed)
 
 A hidden image foretold with the earlier ones in view is `masked.MaskedHead` on
-``model.encode(branch, head.hide(image, blocks), earlier=earlier)``.
+``model.looked_back(branch, model.encode(branch, head.hide(image, blocks)), earlier)``.
 """
 
 from __future__ import annotations
