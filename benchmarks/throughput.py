@@ -23,10 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 import hippocampus
 import kinds
 
+from sagittal.branch import BranchConfig
 from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.volume import VolumeConfig
 from sagittal.layers.convolution import ResidualBlock
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.model import Model, ModelConfig
 from sagittal.training.objective import label_loss, mask_loss
 
 BATCH = {"chest-xray": 16, "chest-ct": 2, "brain-mr": 2, "hippocampus": 4}

@@ -19,10 +19,11 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from torch import Tensor
 from torch.nn import functional
 
+from sagittal.branch import Branch
 from sagittal.decoders.label import mask_evidence
 from sagittal.layers.features import Features
 from sagittal.measure.discrimination import auroc
-from sagittal.model import Branch, Model
+from sagittal.model import Model
 from sagittal.training.precision import bf16_pays
 
 

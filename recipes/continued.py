@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sagittal.branch import BranchConfig
 from sagittal.datasets.open import open_data
 from sagittal.encoders.picture import PictureConfig
 from sagittal.layers.weights import write_atomic
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.model import Model, ModelConfig
 from sagittal.phantom.cohort import draw
 from sagittal.phantom.truth import LABELS, Split
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target

@@ -22,12 +22,13 @@ from scipy.ndimage import zoom
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from sagittal.branch import BranchConfig
 from sagittal.decoders.window import Window, slide
 from sagittal.encoders.volume import VolumeConfig
 from sagittal.measure.segmentation import dice
 from sagittal.measure.statistics import mean_interval
 from sagittal.meter import metered
-from sagittal.model import BranchConfig, Model, ModelConfig, load, save
+from sagittal.model import Model, ModelConfig, load, save
 from sagittal.report.codec import dumps
 from sagittal.study.geometry import Geometry
 from sagittal.study.open import open_study

@@ -20,10 +20,11 @@ import torch
 from arrays import Arrays, cohort, mask_names
 from torch import Tensor
 
+from sagittal.branch import BranchConfig
 from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.text import TextConfig
 from sagittal.encoders.volume import VolumeConfig
-from sagittal.model import BranchConfig, ModelConfig
+from sagittal.model import ModelConfig
 from sagittal.phantom.truth import LABELS, CaseKind, Split
 from sagittal.pretrain.masked import Masking
 from sagittal.study.spec import InputSpec

@@ -24,13 +24,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sagittal.branch import BranchConfig
 from sagittal.decoders.language import LanguageConfig, LanguageDecoder, joined, opened
 from sagittal.decoders.search import greedy
 from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.tokenizer import Tokenizer, train_tokenizer
 from sagittal.layers.features import Features, Tokens
 from sagittal.layers.weights import write_atomic
-from sagittal.model import BranchConfig, Model, ModelConfig, save
+from sagittal.model import Model, ModelConfig, save
 from sagittal.phantom.cohort import draw
 from sagittal.phantom.truth import Split
 from sagittal.pretrain.captioning import caption_loss, foretold, image_gain

@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from sagittal.branch import BranchConfig
 from sagittal.encoders.picture import PictureConfig
 from sagittal.layers.weights import write_atomic
 from sagittal.meter import metered
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.model import Model, ModelConfig
 from sagittal.phantom.cohort import draw
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
 from sagittal.pretrain.scaling import Trial, fit_law

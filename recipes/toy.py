@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sagittal.branch import BranchConfig
 from sagittal.encoders.picture import PictureConfig
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.model import Model, ModelConfig
 from sagittal.phantom.cohort import draw
 from sagittal.pretrain.masked import MaskedHead, Masking, block_mask, masked_loss, target
 from sagittal.study.prepare import prepare

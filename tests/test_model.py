@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sagittal.branch import BranchConfig
 from sagittal.decoders.image import sample
 from sagittal.decoders.language import LanguageConfig, opened
 from sagittal.decoders.prompts import Prompts
@@ -27,7 +28,7 @@ from sagittal.encoders.vit import VitConfig
 from sagittal.encoders.volume import VolumeConfig, inflate
 from sagittal.errors import BadInput
 from sagittal.layers.features import Extent, Tokens
-from sagittal.model import BranchConfig, Earlier, Model, ModelConfig, load, save
+from sagittal.model import Earlier, Model, ModelConfig, load, save
 from sagittal.training.loop import FitConfig, fit
 from sagittal.training.objective import label_loss, mask_loss
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from sagittal.branch import BranchConfig
 from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.text import TextConfig
 from sagittal.encoders.volume import VolumeConfig
 from sagittal.errors import BadInput
 from sagittal.layers.config import from_json, to_json
-from sagittal.model import BranchConfig, ModelConfig
+from sagittal.model import ModelConfig
 
 CONFIG = ModelConfig(
     branches={

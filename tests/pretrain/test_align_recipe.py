@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sagittal.branch import BranchConfig
 from sagittal.decoders.label import mask_evidence
 from sagittal.encoders.picture import PictureConfig
 from sagittal.measure.discrimination import auroc
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.model import Model, ModelConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "recipes"))
 recipe: Any = importlib.import_module("align")

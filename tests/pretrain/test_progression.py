@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from sagittal.branch import BranchConfig
 from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.text import TextConfig
 from sagittal.encoders.tokenizer import train_tokenizer
-from sagittal.model import BranchConfig, Earlier, Model, ModelConfig
+from sagittal.model import Earlier, Model, ModelConfig
 from sagittal.pretrain.contrastive import contrastive_loss
 from sagittal.pretrain.masked import MaskedHead, Masking, masked_loss, target
 from sagittal.pretrain.progression import direction_known, progression_loss, reversed_dates

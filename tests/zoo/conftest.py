@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from sagittal.branch import BranchConfig
 from sagittal.encoders.picture import PictureConfig
 from sagittal.encoders.volume import VolumeConfig
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.model import Model, ModelConfig
 from sagittal.study.geometry import Geometry, Plane
 from sagittal.study.spec import InputSpec
 from sagittal.study.study import Patient, Series, Study

@@ -20,12 +20,13 @@ from sagittal.adapt.common import (
     spec_for,
     splits,
 )
+from sagittal.branch import BranchConfig
 from sagittal.datasets.dataset import Dataset
 from sagittal.encoders.picture import PictureConfig
 from sagittal.errors import BadInput
 from sagittal.measure.calibration import Platt
 from sagittal.meter import metered
-from sagittal.model import BranchConfig, Model, ModelConfig
+from sagittal.model import Model, ModelConfig
 from sagittal.study.spec import InputSpec
 from sagittal.training.loop import FitConfig, Progress, fit
 from sagittal.training.objective import label_loss
