@@ -24,7 +24,8 @@ TINY = ["steps=3", "batch=4", "sentences=6", "save_seconds=0"]
 
 @pytest.fixture(scope="module")
 def recipe() -> ModuleType:
-    return sys.modules[open_recipe(RECIPE).run.__module__]
+    open_recipe(RECIPE)
+    return sys.modules["sentences"]
 
 
 @pytest.fixture(scope="module")
