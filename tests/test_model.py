@@ -7,7 +7,6 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -28,7 +27,7 @@ from sagittal.encoders.vit import VitConfig
 from sagittal.encoders.volume import VolumeConfig, inflate
 from sagittal.errors import BadInput
 from sagittal.layers.features import Extent, Tokens
-from sagittal.model import Earlier, Model, ModelConfig, load, save
+from sagittal.model import FUSIONS, Earlier, Fusion, Model, ModelConfig, load, save
 from sagittal.training.loop import FitConfig, fit
 from sagittal.training.objective import label_loss, mask_loss
 
@@ -119,9 +118,6 @@ def test_spacing_and_padding_reach_the_model() -> None:
 LABS = TableConfig({"crp": Concept("mg/L", 10, 20), "troponin": Concept("ng/L", 5, 10)}, layers=1, heads=2)
 
 
-Fusion = Literal["early", "intermediate", "mutual", "late"]
-
-
 def whole(fusion: Fusion, latents: int = 0) -> Model:
     """Every decoder, and labs and text beside the image."""
     torch.manual_seed(0)
@@ -153,7 +149,6 @@ def labs(rows: int) -> Rows:
     )  # fmt: skip
 
 
-FUSIONS: tuple[Fusion, ...] = ("early", "intermediate", "mutual", "late")
 GATHERED: tuple[tuple[Fusion, int], ...] = (
     *((fusion, 0) for fusion in FUSIONS), ("early", 3), ("intermediate", 3), ("mutual", 3),
 )  # fmt: skip
@@ -232,9 +227,42 @@ def test_in_training_the_others_are_hidden_from_some_rows(fusion: Fusion) -> Non
 
 def test_nonsense_about_fusion_is_refused() -> None:
     config = whole("late").config
-    for wrong in ({"latents": 4}, {"drop": 1.5}, {"layers": 0}):
+    for wrong in ({"latents": 4}, {"drop": 1.5}, {"layers": 0}, {"fusion": "foo"}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             replace(config, **wrong)
+
+
+def test_an_earlier_image_has_an_extent_of_its_own() -> None:
+    torch.manual_seed(0)
+    vit = VitConfig(patch=(4, 4), layers=1, heads=2, widths=())
+    config = ModelConfig({"it": BranchConfig(vit, ("nodule",))}, width=16, embedding=12, heads=2, priors=True)
+    model = Model(config).eval()
+    torch.nn.init.constant_(model.timeline.look.gates, 0.7)
+    image, prior = torch.randn(1, 1, 16, 16), torch.randn(1, 1, 1, 8, 12)
+    days = torch.tensor([[30.0]])
+    padded = torch.full((1, 1, 1, 16, 16), 1e3)
+    padded[..., :8, :12] = prior
+    spacing = torch.tensor([[[0.5, 2.0]]])
+    alone = model("it", image, earlier=Earlier(prior, days, extent=Extent(spacing)))
+    inside = Extent(spacing, torch.tensor([[[8, 12]]]))
+    torch.testing.assert_close(
+        model("it", image, earlier=Earlier(padded, days, extent=inside)).label_logits, alone.label_logits
+    )
+    assert not torch.allclose(
+        model("it", image, earlier=Earlier(prior, days)).label_logits, alone.label_logits
+    )
+
+
+def test_earlier_images_are_hidden_in_training_too() -> None:
+    base = whole("intermediate")
+    model = Model(replace(base.config, priors=True, drop=1.0)).train()
+    for name, parameter in model.named_parameters():
+        if name.endswith("gates"):
+            torch.nn.init.constant_(parameter, 0.7)
+    image, earlier = torch.randn(2, 1, 16, 16), Earlier(torch.randn(2, 1, 1, 16, 16), torch.full((2, 1), 9.0))
+    alone = model("film", image).risk
+    torch.testing.assert_close(model("film", image, earlier=earlier).risk, alone)
+    assert not torch.allclose(model.eval()("film", image, earlier=earlier).risk, alone)
 
 
 @pytest.mark.parametrize("embed_masks", [False, True])
@@ -266,6 +294,9 @@ def test_an_image_looks_at_earlier_ones_of_any_number(embed_masks: bool, tmp_pat
     torch.testing.assert_close(out.features.tokens, alone.features.tokens)  # gates judge the image itself
     save(model, tmp_path)
     assert load(tmp_path).config.priors
+    for images, ages in ((before, days[:, :1]), (before[:2], days[:2]), (before, -days)):
+        with pytest.raises(BadInput, match="earlier image"):
+            model("film", image, earlier=Earlier(images, ages))
     with pytest.raises(BadInput, match="reads no earlier images"):
         base("film", image, earlier=Earlier(before, days))
 

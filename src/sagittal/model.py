@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ from sagittal.layers.convolution import enlarge
 from sagittal.layers.features import Extent, Features, Tokens
 from sagittal.layers.weights import load_shards, save_shards, write_atomic
 
+Fusion = Literal["early", "intermediate", "mutual", "late"]
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 MAX_CONFIG_BYTES = 1_000_000
 MAX_SCALE = 4.6052  # log 100, Radford 2021
 
@@ -56,7 +59,8 @@ class ModelConfig:
     "late", each says labels, grades and risks alone, combined (a mask is the image's: labs know no place).
 
     ``latents``: the others are first gathered in so many tokens (Perceiver-style); 0: they stay as they are.
-    ``drop``: share of the rows from which each of the others is hidden in training: any subset is then known.
+    ``drop``: share of the rows from which each of the others, and the earlier images, are hidden in training:
+    any subset is then known.
     ``priors``: an image looks at the same patient's earlier ones (`Earlier`).
     """
 
@@ -68,7 +72,7 @@ class ModelConfig:
     language: LanguageConfig | None = None
     embed_masks: bool = False
     tables: dict[str, TableConfig] = field(default_factory=dict)
-    fusion: Literal["early", "intermediate", "mutual", "late"] = "intermediate"
+    fusion: Fusion = "intermediate"
     layers: int = 1
     latents: int = 0
     drop: float = 0.0
@@ -77,6 +81,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.latents and (self.fusion == "late" or not self.others):
             raise ValueError("latents gather what stands beside an image, and late fusion keeps it apart")
+        if self.fusion not in FUSIONS:
+            raise ValueError(f"fusion is {self.fusion!r}, must be one of {', '.join(FUSIONS)}")
         if self.latents < 0 or self.layers < 1 or not 0 <= self.drop <= 1:
             raise ValueError("latents must be 0 or more, layers 1 or more, drop 0 to 1")
 
@@ -90,10 +96,13 @@ class Earlier(NamedTuple):
     """T earlier images of the same patients: ``images`` (B, T, C, *S) in any order, made as the current one.
 
     ``days`` (B, T) before it; NaN where a row has no such image (whatever stands there is not looked at).
+    ``present`` (B, T, C) and ``extent``, (B, T, axes) each, as for the current image, and of their own.
     """
 
     images: Tensor
     days: Tensor
+    present: Tensor | None = None
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True)
@@ -151,14 +160,18 @@ class Model(nn.Module):
     ) -> Output:  # fmt: skip
         """image (B, C, *S); present (B, C) bool, False where a channel was not acquired.
 
-        ``extent``: spacing in mm and real size, for the encoders that count in mm (vit, slices); of the
-        earlier images, too.
+        ``extent``: spacing in mm and real size, for the encoders that count in mm (vit, slices).
         ``upsample=False`` leaves mask logits at the resolution of the finest map (cheaper to train on);
         ``embed=False`` leaves out the embedding, which may cost a second drawing of the masks.
         """
         part = self.branch(branch)
         features = self.encode(branch, image, present=present, extent=extent)
-        seen = self.looked_back(branch, features, earlier, extent)
+        if earlier is not None and self.training and self.config.drop:
+            hidden = torch.rand(len(earlier.days), 1) < self.config.drop
+            earlier = earlier._replace(
+                days=earlier.days.masked_fill(hidden.to(earlier.days.device), math.nan)
+            )
+        seen = self.looked_back(branch, features, earlier)
         if unknown := sorted(set(tables or {}) - set(self.tables)):
             raise BadInput(
                 f"the model has no table {unknown[0]!r}", f"one of {', '.join(self.tables) or '-'}"
@@ -219,18 +232,26 @@ class Model(nn.Module):
             raise BadInput("this model reads no earlier images", fix="choose one with priors")
         return features.with_tokens(self.timeline(features.tokens, earlier, days))
 
-    def looked_back(
-        self, branch: str, features: Features, earlier: Earlier | None, extent: Extent | None = None
-    ) -> Features:
+    def looked_back(self, branch: str, features: Features, earlier: Earlier | None) -> Features:
         """The same by images; those that are there are encoded."""
         if earlier is None:
             return features
         part, there = self.branch(branch), ~earlier.days.isnan()
+        if not earlier.images.shape[:2] == there.shape == (len(features.tokens), there.shape[-1]):
+            shapes = f"images {tuple(earlier.images.shape)}, days {tuple(there.shape)}"
+            raise BadInput(
+                f"earlier images of shape {shapes}", f"({len(features.tokens)}, T, ...) and so many days"
+            )
+        if (earlier.days < 0).any():
+            raise BadInput("an earlier image has days below 0", "days before the current one")
         rows, dates = there.nonzero(as_tuple=True)
         if not len(rows) or self.timeline is None:
             return self.since(features, [], earlier.days[:, :0])
-        own = None if extent is None else Extent(*(None if each is None else each[rows] for each in extent))
-        found = self.encode(branch, earlier.images[rows, dates], extent=own)
+        present = None if earlier.present is None else earlier.present[rows, dates]
+        own = None
+        if earlier.extent is not None:
+            own = Extent(*(None if each is None else each[rows, dates] for each in earlier.extent))
+        found = self.encode(branch, earlier.images[rows, dates], present=present, extent=own)
         drawn = part.drawn(found)
         seen = part.dated(found.tokens, None if drawn is None else mask_evidence(drawn).flatten(1))
         tokens = seen.tokens.new_zeros(*there.shape, *seen.tokens.shape[1:])
@@ -247,7 +268,7 @@ class Model(nn.Module):
     ) -> Tensor:  # fmt: skip
         """image (B, C, *S) -> (B, E) of length 1: of what it shows, and of what has changed in it."""
         part, features = self.branch(branch), self.encode(branch, image, present=present, extent=extent)
-        seen = self.looked_back(branch, features, earlier, extent)
+        seen = self.looked_back(branch, features, earlier)
         return part.embed(seen, part.drawn(features))
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:

@@ -98,7 +98,14 @@ def _inside(folder: Path, path: Path, number: int, name: str) -> None:
 
 
 def _open(folder: Path, study: str, prior: str) -> Study:
-    return open_study(folder / study, prior=folder / prior if prior else None)
+    """A prior that cannot be opened is left out and noted: the study itself is not at fault."""
+    if not prior:
+        return open_study(folder / study)
+    try:
+        return open_study(folder / study, prior=folder / prior)
+    except BadInput as reason:
+        current = open_study(folder / study)
+        return current.with_(problems=(*current.problems, f"prior {prior} is left out: {reason}"))
 
 
 def label_targets(

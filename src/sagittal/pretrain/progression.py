@@ -23,7 +23,7 @@ def reversed_dates(image: Tensor, earlier: Earlier) -> tuple[Tensor, Earlier]:
     """The sequence backwards: each row's oldest image (B, C, *S) is the current one, `Earlier` the rest.
 
     What lay ``d`` days before the current of a span of ``s`` days lies ``s - d`` before the oldest. A row
-    without an earlier image comes back as it is.
+    without an earlier image comes back as it is. All images are of one extent.
     """
     there = ~earlier.days.isnan()
     rows = there.any(1).nonzero()[:, 0]
