@@ -4,32 +4,33 @@
 
 ``data`` is a data folder with reports.csv, or a published set (docs/how-to/datasets.md); without it, phantom
 films with a follow-up are drawn. The base model's encoder and masks stay as they are: studies are opened one
-at a time, encoded once and let go; those that cannot be used are listed in unused-*.json, and a patient in
-two splits stops the run. What learns: the timeline, the embedding and the text encoder. Our parser reads each
-report: which sentences say the same, and which tell of a change; these are wrong for the same images in the
-other order (BioViL-T, Bannur 2023). Measured on unseen patients: which way a change went, beside what the
-areas of the base model's masks say. ``--set priors=0``: the same without looking back.
+at a time, encoded once and let go (a part of them in each process, resumable); those that cannot be used are
+listed at the end, and a patient in two splits stops the run. What learns: the timeline, the embedding and the
+text encoder. Our parser reads each report: which sentences say the same, and which tell of a change; these
+are wrong for the same images in the other order (BioViL-T, Bannur 2023). Measured on unseen patients: which
+way a change went, beside what the areas of the base model's masks say. ``--set priors=0``: without looking
+back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from seen import embedded, seen_once
 from sentences import OBSERVATIONS, Batch, Told, chosen
 from torch import Tensor, nn
 
-from sagittal.datasets.dataset import Dataset
+from sagittal.datasets.dataset import SPLITS, Dataset
 from sagittal.datasets.open import open_data
 from sagittal.datasets.priors import with_priors
-from sagittal.datasets.splits import split_patients
-from sagittal.decoders.label import evidence_size, mask_evidence
+from sagittal.datasets.splits import check_leaks, split_patients
+from sagittal.decoders.label import evidence_size
 from sagittal.errors import BadInput
-from sagittal.layers.features import Features
 from sagittal.layers.weights import write_atomic
 from sagittal.measure.statistics import Interval, bootstrap
 from sagittal.model import Earlier, Model
@@ -37,11 +38,11 @@ from sagittal.phantom.cohort import write_cohort
 from sagittal.phantom.truth import Split
 from sagittal.pretrain.contrastive import contrastive_loss
 from sagittal.pretrain.progression import progression_loss, reversed_dates
+from sagittal.pretrain.recipe import UNREADABLE
 from sagittal.pretrain.studies import Studies, wordings
 from sagittal.report.codec import dumps
 from sagittal.training.distributed import World, gather
 from sagittal.training.loop import FitConfig, Progress, fit
-from sagittal.training.shards import INDEX, Shards, write_shards
 from sagittal.training.stream import Batched, Shuffled, loader, stacked
 from sagittal.zoo.card import BranchCard, Card, DataUse
 from sagittal.zoo.load import load
@@ -58,6 +59,7 @@ class Recipe:
         base: a model of our family with a text encoder; branch: of it.
         priors: earlier images that are looked at; 0: none, for comparison.
         sentences: of a report, at most.
+        chunk: studies that are encoded together, and again where that was interrupted.
     """
 
     data: str = ""
@@ -67,6 +69,7 @@ class Recipe:
     branch: str = "chest-xray"
     priors: int = 1
     sentences: int = 12
+    chunk: int = 500
     steps: int = 1_500
     probe_steps: int = 250
     batch: int = 64
@@ -75,57 +78,9 @@ class Recipe:
     bf16: bool | None = False
     seed: int = 0
 
-
-# --- what the base sees, once ---
-
-
-@torch.no_grad()
-def encoded(model: Model, branch: str, told: Told, log: list[str]) -> Iterator[Batch]:
-    """Each study that can be used, its images replaced by what the encoder and the masks see of them.
-
-    tokens (N, D), evidence (K), and of the earlier ones before.tokens (P, N, D), before.evidence (P, K).
-    """
-    part = model.branch(branch)
-    for index in range(len(told)):
-        try:
-            sample = told[index]
-        except BadInput as reason:
-            log.append(str(reason))
-            continue
-        days = sample["earlier.days"]
-        there = ~days.isnan()
-        images = torch.cat([sample.pop("image")[None], sample.pop("earlier.images")[there]])
-        features = model.encode(branch, images.to(model.scale.device))
-        drawn = part.drawn(features)
-        seen = {"tokens": features.tokens}
-        seen["evidence"] = features.tokens[:, 0, :0] if drawn is None else mask_evidence(drawn).flatten(1)
-        for name, values in seen.items():
-            values = values.cpu().half()
-            sample[name] = values[0]
-            sample[f"before.{name}"] = values.new_zeros(len(days), *values.shape[1:])
-            sample[f"before.{name}"][there] = values[1:]
-        yield sample
-
-
-def embedded(model: Model, branch: str, batch: Batch, *, back: bool = False) -> Tensor:
-    """(B, E) of what was `encoded`, the earlier images in view; ``back``: of the same, oldest last.
-
-    Without priors: of the first image alone.
-    """
-    part, days = model.branch(branch), batch["earlier.days"]
-    pairs = []
-    for name in ("tokens", "evidence"):
-        now, before = batch[name].float(), Earlier(batch[f"before.{name}"].float(), days)
-        pairs.append(reversed_dates(now, before) if back else (now, before))
-    (tokens, (old, ages)), (evidence, (shown, _)) = pairs
-    features = Features((), tokens, tokens.mean(1))
-    if model.config.priors:
-        earlier = [part.dated(t, e) for t, e in zip(old.unbind(1), shown.unbind(1), strict=True)]
-        features = model.since(features, earlier, ages)
-    return part.embed(features, evidence=evidence)
-
-
-# --- the run ---
+    def __post_init__(self) -> None:
+        if self.priors < 0 or min(self.sentences, self.chunk, self.batch, self.patients, self.unseen) < 1:
+            raise ValueError("priors must be 0 or more; sentences, chunk, batch, patients, unseen 1 or more")
 
 
 def objective(model: Model, branch: str, batch: Batch) -> dict[str, Tensor]:
@@ -169,13 +124,28 @@ def learning(model: Model, branch: str) -> nn.ModuleDict:
     return nn.ModuleDict(parts)
 
 
-def opened(recipe: Recipe, folder: Path, world: World) -> tuple[Dataset, Dataset]:
-    """(to learn from, unseen): studies with reports and priors; by the set's own splits, or by patient."""
+def parted(data: Dataset, seed: int) -> Dataset:
+    """The set's own splits; where it has no test or no val, patients are held out for it."""
+    stated = {row.split for row in data.rows}
+    if not stated & {"val", "test"}:
+        return split_patients(data, seed=seed)
+    if "test" not in stated:
+        rows = tuple(replace(row, split="test") if row.split == "val" else row for row in data.rows)
+        data = replace(data, rows=rows)
+    if data.has("val"):
+        return data
+    held = split_patients(data.only("train"), (0.85, 0.15, 0.0), seed=seed)
+    split = {row.study: row.split for row in held.rows}
+    return replace(data, rows=tuple(replace(r, split=split.get(r.study, r.split)) for r in data.rows))
+
+
+def opened(recipe: Recipe, folder: Path, world: World) -> dict[str, Dataset]:
+    """train, val and test: studies with reports and priors."""
     if recipe.data:
-        data = open_data(recipe.data)
-        data = data if any(row.split for row in data.rows) else split_patients(data, seed=recipe.seed)
+        data = parted(open_data(recipe.data), recipe.seed)
+        check_leaks(data)
         data = with_priors(data, limit=max(1, recipe.priors))
-        return data, data.only("test" if data.has("test") else "val")
+        return {name: data.only(name) for name in SPLITS}
     parts: tuple[tuple[str, int, Split], ...] = (
         ("train", recipe.patients, "train"), ("unseen", recipe.unseen, "heldout"),
     )  # fmt: skip
@@ -183,7 +153,8 @@ def opened(recipe: Recipe, folder: Path, world: World) -> tuple[Dataset, Dataset
         if world.rank == 0 and not (folder / name).exists():
             write_cohort("chest-xray", count, folder / name, seed=recipe.seed, split=split, followup=True)
     world.barrier()
-    return open_data(folder / "train"), open_data(folder / "unseen")
+    drawn = parted(replace(open_data(folder / "train"), name="phantoms"), recipe.seed)
+    return {"train": drawn.only("train"), "val": drawn.only("val"), "test": open_data(folder / "unseen")}
 
 
 def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], world: World) -> Path:
@@ -193,24 +164,21 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
         raise BadInput(f"{recipe.base} reads no text", "a model of our family with a text encoder")
     card, tokenizer, length = base.card, base.model.tokenizer, base.model.config.text.length
     spec = card.branch(recipe.branch).input
-    data, unseen = opened(recipe, folder, world)
-    parts = {
-        "train": Studies.of(data, spec, priors=max(1, recipe.priors)),
-        "unseen": Studies(unseen, spec, priors=1),
-    }
-    if data.has("val"):
-        parts["val"] = Studies(data.only("val"), spec, priors=1)
-    wordings(parts["train"].data)  # says so where there are no reports
+    data = opened(recipe, folder, world)
+    wordings(data["train"])  # says so where there are no reports
     torch.manual_seed(recipe.seed)
-    model = begun(recipe, base)
-    for name, studies in parts.items():
-        if world.rank == 0 and not (folder / "seen" / name / INDEX).exists():
-            told, log = Told(studies, tokenizer, length, recipe.sentences), []
-            write_shards(encoded(model, recipe.branch, told, log), folder / "seen" / name)
-            write_atomic(folder / f"unused-{name}.json", dumps(log).encode())
-    world.barrier()
-    model.to(world.device)
-    shards = {name: Shards(folder / "seen" / name) for name in parts}
+    model = begun(recipe, base).to(world.device)
+    log = folder / UNREADABLE
+    if world.rank == 0:
+        log.unlink(missing_ok=True)
+    seen: dict[str, Sequence[Batch]] = {}
+    for name, part in data.items():
+        studies = Studies(part, spec, priors=max(1, recipe.priors) if name == "train" else 1)
+        told = Told(studies, tokenizer, length, recipe.sentences)
+        seen[name] = seen_once(
+            model, recipe.branch, told, folder / "seen" / name, chunk=recipe.chunk, log=log, world=world
+        )
+    check_told(recipe, seen["train"])
     plan = FitConfig(
         steps=recipe.steps, learning_rate=recipe.learning_rate, weight_decay=0.05, average=None,
         save_seconds=recipe.save_seconds, probe_steps=recipe.probe_steps, bf16=recipe.bf16, seed=recipe.seed,
@@ -220,18 +188,14 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
         return {name: each.to(world.device) for name, each in batch.items()}
 
     def probes() -> dict[str, float]:
-        asked = shards["val" if "val" in shards else "train"]
-        batch = here(stacked([asked[i] for i in range(min(200, len(asked)))]))
-        return {
-            "direction": float(
-                torch.cat([fits for _, fits in directions(model, recipe.branch, batch)]).mean()
-            )
-        }
+        batch = here(stacked([seen["val"][i] for i in range(min(200, len(seen["val"])))]))
+        fits = [fits for _, fits in directions(model, recipe.branch, batch)]
+        return {"direction": float(torch.cat(fits).mean())}
 
     fit(
         learning(model, recipe.branch),
         lambda batch: objective(model, recipe.branch, here(batch)),
-        loader(Batched(Shuffled(shards["train"], seed=recipe.seed), recipe.batch, world.rank, world.size)),
+        loader(Batched(Shuffled(seen["train"], seed=recipe.seed), recipe.batch, world.rank, world.size)),
         plan,
         folder=folder / "fit",
         report=report,
@@ -241,9 +205,27 @@ def run(recipe: Recipe, folder: Path, *, report: Callable[[Progress], None], wor
     if world.rank:
         return folder / "model"
     model.cpu().eval()
-    found = measured(model, recipe.branch, shards["unseen"])
-    write_atomic(folder / "results.json", dumps(found).encode())
-    return saved(recipe, card, model, folder / "model", data)
+    place = saved(recipe, base, model, folder / "model", data["train"])
+    write_atomic(folder / "results.json", dumps(measured(model, recipe.branch, seen["test"])).encode())
+    return place
+
+
+def check_told(recipe: Recipe, seen: Sequence[Batch]) -> None:
+    """Is there anything to learn? Looked for until one such study is met.
+
+    Raises:
+        BadInput: no report states a finding; or none tells of a change since a prior that is there.
+    """
+    stated = changed = False
+    for sample in (seen[i] for i in range(len(seen))):
+        stated = stated or bool((sample["meaning"] != 0).any())
+        dated = not bool(sample["earlier.days"].isnan().all())
+        changed = changed or (dated and bool((sample["turn"] != 0).any()))
+        if stated and (changed or not recipe.priors):
+            return
+    if not stated:
+        raise BadInput("no report states a finding that our parser knows", "reports in a language it reads")
+    raise BadInput("no report tells of a change since a dated prior", "studies with priors", "--set priors=0")
 
 
 @torch.no_grad()
@@ -288,18 +270,18 @@ def by_area(model: Model, branch: str, batch: Batch, names: list[list[str]]) -> 
     return found
 
 
-def measured(model: Model, branch: str, shards: Shards) -> dict[str, object]:
+def measured(model: Model, branch: str, seen: Sequence[Batch]) -> dict[str, object]:
     """Share of the sentences of change that fit the true order better, of all and of each finding.
 
     ``model``: ours (without priors it has both images, each alone, to compare); ``area``: the baseline.
-    Intervals are bootstraps over studies.
+    Intervals are bootstraps over studies; nothing but counts where no sentence tells of a change.
     """
     about: list[str] = []
     studies: list[int] = []
     right: dict[str, list[float]] = {"model": [], "area": []}
-    for start in range(0, len(shards), 64):
-        rows = range(start, min(start + 64, len(shards)))
-        batch = stacked([shards[i] for i in rows])
+    for start in range(0, len(seen), 64):
+        rows = range(start, min(start + 64, len(seen)))
+        batch = stacked([seen[i] for i in rows])
         ours = directions(model, branch, batch)
         names = [
             [OBSERVATIONS[int(batch["about"][p, s])] for s in which] for p, (which, _) in enumerate(ours)
@@ -312,7 +294,7 @@ def measured(model: Model, branch: str, shards: Shards) -> dict[str, object]:
             right["area"] += areas[place].tolist()
     kinds, groups = np.array(about), np.array(studies)
     result: dict[str, object] = {"studies": len(set(studies)), "sentences": len(about)}
-    for name in ("all", *sorted(set(about))):
+    for name in ("all", *sorted(set(about))) if about else ():
         mine = np.ones(len(kinds), bool) if name == "all" else kinds == name
         shares = {way: share(np.array(values)[mine], groups[mine]) for way, values in right.items()}
         result[name] = {"sentences": int(mine.sum()), **shares}
@@ -324,21 +306,24 @@ def share(right: NDArray[np.float64], studies: NDArray[np.int64]) -> Interval:
     return bootstrap(lambda rows: float(right[rows].mean()), len(right), groups=studies)
 
 
-def saved(recipe: Recipe, base: Card, model: Model, folder: Path, data: Dataset) -> Path:
+def saved(recipe: Recipe, base: SagittalModel, model: Model, folder: Path, data: Dataset) -> Path:
     """Weights and card."""
     name = data.name if recipe.data else "Sagittal phantoms, chest-xray, two dates"
     licence = (data.licence or "not stated") if recipe.data else "Apache-2.0 (drawn by this package)"
-    branch = BranchCard(base.branch(recipe.branch).input, masks=model.config.branches[recipe.branch].masks)
+    known = base.card.branch(recipe.branch)
+    masks, gates = model.config.branches[recipe.branch].masks, {}
+    if recipe.branch in base.gates:  # it judges the encoder's features, which are the base's own
+        gates[recipe.branch] = base.gates[recipe.branch]
     card = Card(
         name="reports",
         version="1",
         family="sagittal",
-        summary=f"{base.name} {base.version}, which has learnt from reports what changed since a prior.",
+        summary=f"{base.card.name} {base.card.version}, taught by reports what has changed since a prior.",
         licence=licence,
         digest="",
-        branches={recipe.branch: branch},
-        data=(*base.data, DataUse(name, licence, len(data))),
+        branches={recipe.branch: BranchCard(known.input, masks=masks, gate=known.gate if gates else None)},
+        data=(*base.card.data, DataUse(name, licence, len(data))),
         read_by_default=False,
     )
-    save(folder, model, card)
+    save(folder, model, card, gates)
     return folder

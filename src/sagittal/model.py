@@ -1,4 +1,4 @@
-"""The whole model on one screen: encoders, fusion, decoders; one branch a kind of image.
+"""The whole model: encoders, fusion, decoders, and what joins them; one branch a kind of image.
 
 model = Model(ModelConfig(branches={"chest-xray": BranchConfig(PictureConfig(), labels=("nodule",), ...)}))
 output = model("chest-xray", image, text)     # image (B, C, *S), text Tokens | None, tables {"labs": Rows}

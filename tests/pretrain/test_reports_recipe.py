@@ -8,13 +8,18 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
+from sagittal.datasets.dataset import Dataset, Row
 from sagittal.datasets.open import open_data
+from sagittal.datasets.splits import check_leaks
 from sagittal.errors import BadInput
 from sagittal.phantom.cohort import write_cohort
-from sagittal.pretrain.recipe import changed, open_recipe, run_recipe
+from sagittal.pretrain.recipe import UNREADABLE, changed, open_recipe, run_recipe
+from sagittal.study.study import Study
+from sagittal.training.stream import unreadable
 from sagittal.zoo.capability import Prompt
 from sagittal.zoo.load import load
 
@@ -80,8 +85,8 @@ def test_streamed_measured_and_read_again(cohort: Path, tmp_path: Path, priors: 
         assert 0 <= share["low"] <= share["value"] <= share["high"] <= 1
     last = json.loads((tmp_path / "run" / "progress.jsonl").read_text().splitlines()[-1])
     assert 0 <= last["probes"]["direction"] <= 1
-    unused = json.loads((tmp_path / "run" / "unused-train.json").read_text())
-    assert len(unused) == 2 and all("000002" in line for line in unused)
+    lost = unreadable(tmp_path / "run" / UNREADABLE)
+    assert len(lost) == 1 and "000002-0" in lost[0]  # its follow-up is read on without it
     assert run_recipe(loaded, settings, tmp_path / "run")[0] == model  # finished: nothing is done again
 
     read = load(model)
@@ -96,3 +101,40 @@ def test_streamed_measured_and_read_again(cohort: Path, tmp_path: Path, priors: 
     (data / "labels.csv").write_text("\n".join([lines[0], *(",".join(row) for row in cells)]) + "\n")
     with pytest.raises(BadInput, match=r"6 leaks between splits"):
         run_recipe(loaded, settings, tmp_path / "other")
+
+
+def test_what_cannot_be_learnt_from_is_said_before_anything_is(cohort: Path, tmp_path: Path) -> None:
+    loaded = open_recipe(RECIPE)
+    for wrong in ("sentences=0", "priors=-1", "chunk=0"):
+        with pytest.raises(BadInput, match="or more"):
+            changed(loaded.settings, [wrong])
+    data = Path(shutil.copytree(cohort, tmp_path / "data"))
+    settings = changed(loaded.settings, [f"data={data}", *TINY])
+    with pytest.raises(BadInput, match=r"none of \d+ studies can be used"):
+        run_recipe(loaded, changed(settings, ["branch=chest-ct"]), tmp_path / "ct")
+    header, *lines = (data / "labels.csv").read_text().splitlines()
+    place = header.split(",").index("prior")
+    cut = [
+        ",".join(cell for i, cell in enumerate(line.split(",")) if i != place) for line in [header, *lines]
+    ]
+    (data / "labels.csv").write_text("\n".join(cut) + "\n")
+    with pytest.raises(BadInput, match="no report tells of a change since a dated prior"):
+        run_recipe(loaded, settings, tmp_path / "nopri")
+    reports = ["study,text", *(f"{line.split(',')[0]},Hello world." for line in lines)]
+    (data / "reports.csv").write_text("\n".join(reports) + "\n")
+    with pytest.raises(BadInput, match="no report states a finding"):
+        run_recipe(loaded, settings, tmp_path / "hello")
+
+
+def test_parts_that_a_set_lacks_are_held_out_by_patient(recipe: ModuleType) -> None:
+    def of(*splits: str) -> Dataset:
+        rows = tuple(Row(f"s{i}", f"p{i // 2}", split, Study) for i, split in enumerate(splits))  # type: ignore[arg-type]
+        return Dataset("ours", rows, ("a",), np.zeros((len(rows), 1), np.float32))
+
+    parted = sys.modules[open_recipe(RECIPE).run.__module__].parted
+    for splits in (["train"] * 40, [""] * 40, ["train"] * 30 + ["val"] * 10, ["train"] * 30 + ["test"] * 10):
+        data = parted(of(*splits), 0)
+        assert {row.split for row in data.rows} == {"train", "val", "test"}
+        check_leaks(data)
+        stated = [i for i, split in enumerate(splits) if split in ("val", "test")]
+        assert all(data.rows[i].split == "test" for i in stated)

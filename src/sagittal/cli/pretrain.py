@@ -14,9 +14,10 @@ import typer
 from sagittal.cli.common import Device, Json, Quiet, emit
 from sagittal.errors import BadInput
 from sagittal.meter import compared
-from sagittal.pretrain.recipe import changed, open_recipe, run_recipe
+from sagittal.pretrain.recipe import UNREADABLE, changed, open_recipe, run_recipe
 from sagittal.training.distributed import world
 from sagittal.training.loop import Progress
+from sagittal.training.stream import unreadable
 
 
 def pretrain(
@@ -57,7 +58,11 @@ def pretrain(
         f"{used.co2e_g:.2f} g CO2e ({used.co2e_source})",
         *compared(used),
     ]
-    places = {"out": str(folder), "model": str(model) if model else None}
+    lost = unreadable(folder / UNREADABLE)
+    if lost:
+        more = f"; and {len(lost) - 3} more in {folder / UNREADABLE}" if len(lost) > 3 else ""
+        lines.append(f"{len(lost)} studies could not be used: {'; '.join(lost[:3])}{more}")
+    places = {"out": str(folder), "model": str(model) if model else None, "unreadable": lost}
     document = places | {"settings": settings, "losses": losses, "probes": probes, "usage": used}
     emit(document, "\n".join(lines), json=json)
 

@@ -34,6 +34,8 @@ from sagittal.training.loop import Progress
 from sagittal.zoo.card import read_card, write_card
 
 SETTINGS, USAGE, CURVE = "recipe.json", "usage.json", "progress.jsonl"
+UNREADABLE = "unreadable.jsonl"
+"""The log of `stream.Tolerant` in a run's folder: what it could not use, named at its end."""
 
 
 @dataclass(frozen=True)
