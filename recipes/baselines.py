@@ -91,16 +91,22 @@ def encoded(net: Callable[[Tensor], Tensor], images: NDArray[Any]) -> Floats:
     return torch.cat(pieces).numpy()
 
 
-def probe(train: Floats, wanted: Floats, test: Floats, *, prompt: bool = False) -> Floats:
+def probe(
+    train: Floats, wanted: Floats, test: Floats, *, prompt: bool = False, balanced: bool = False
+) -> Floats:
     """Scores of test rows by a ridge regression whose penalty leave-one-out errors choose.
 
     ``prompt``: the last column is the answer to a prompt. The regression is then of what the prompt leaves
-    unexplained: few labels, which choose a strong penalty, stay with the prompt.
+    unexplained: few labels, which choose a strong penalty, stay with the prompt. ``balanced``: positives
+    weigh as much as negatives; or else the regression of a rare finding says no everywhere, and takes the
+    prompt back.
     """
     from sklearn.linear_model import RidgeCV
 
     mean, spread = train.mean(0), train.std(0) + 1e-6
     train, test = (train - mean) / spread, (test - mean) / spread
     told, asked = (table[:, -1] if prompt else np.zeros(len(table), np.float32) for table in (train, test))
-    model = RidgeCV(np.logspace(-1, 6, 22)).fit(train, 2 * wanted - 1 - told)
+    share = wanted.mean()
+    weight = np.where(wanted == 1, 0.5 / share, 0.5 / (1 - share)) if balanced else None
+    model = RidgeCV(np.logspace(-1, 6, 22)).fit(train, 2 * wanted - 1 - told, sample_weight=weight)
     return np.asarray(asked + model.predict(test), np.float32)

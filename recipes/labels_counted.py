@@ -126,7 +126,7 @@ class Ratio:
         value, low, high: the ratio and its 95 % interval. Where the other never gets there, that of all
             labels stands in, a lower bound; where it is there with the fewest already, an upper one.
         never: share of the resamples in which it never gets there.
-        at_least: it never does in the sample itself.
+        at_least, at_most: in the sample itself it never does; it does with the fewest.
     """
 
     auroc: float
@@ -135,11 +135,13 @@ class Ratio:
     high: float
     never: float
     at_least: bool
+    at_most: bool
 
     def __str__(self) -> str:
-        least = "at least " if self.at_least else ""
-        open_ = ", ends open" if self.never > 0.025 else ""
-        return f"{least}{self.value:.1f} ({self.low:.1f}-{self.high:.1f}{open_})"
+        edge = "at least " if self.at_least else "at most " if self.at_most else ""
+        more = " or more" if self.never > 0.025 else ""
+        value, low, high = (f"{x:.{1 if x < 10 else 0}f}" for x in (self.value, self.low, self.high))
+        return f"{edge}{value} ({low} to {high}{more})"
 
 
 def ratio(ours: Numbers, other: Numbers, counts: Numbers, at: int = 0) -> Ratio:
@@ -154,7 +156,7 @@ def ratio(ours: Numbers, other: Numbers, counts: Numbers, at: int = 0) -> Ratio:
     low, high = np.quantile(found[1:], [0.025, 0.975])
     return Ratio(
         float(ours[0, at]), float(found[0]), float(low), float(high),
-        float(np.isinf(labels[1:]).mean()), bool(np.isinf(labels[0])),
+        float(np.isinf(labels[1:]).mean()), bool(np.isinf(labels[0])), bool(labels[0] <= counts[0]),
     )  # fmt: skip
 
 
@@ -211,7 +213,7 @@ def counted(
 
 
 def shown(found: Counted) -> str:
-    """The table as text."""
+    """The table as text; no ratio for what is not better than chance, which needs no labels."""
     at = "".join(f"{count:>23,}" for count in found.counts)
     sick = "".join(f"{positives:>23.1f}" for positives in found.positives)
     lines = [
@@ -224,5 +226,7 @@ def shown(found: Counted) -> str:
         lines.append(f"{way:22}{cells}{found.seeds[way]:8}{found.minutes[way]:9.1f}")
     lines += [f"{way}, by a prompt, no label: {area}" for way, area in found.prompts.items()]
     for way, count, base, each in found.ratios:
+        if found.auroc[way][found.counts.index(count)].low <= 0.5:
+            continue
         lines.append(f"{way} with {count:,} labels ({each.auroc:.3f}): {base} needs {each} times as many")
     return "\n".join(lines) + "\n"

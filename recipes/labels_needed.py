@@ -64,7 +64,7 @@ class Recipe:
         counts: labels of a curve; 0 stands for all.
         steps: of pre-training, one entry a size; scratch_steps, resnet_steps: of training from nothing, one
             a count.
-        balanced: half of every batch of these has the finding.
+        balanced: the finding has half of the weight, in every batch of these and in the probes.
         bf16: None: where this processor gains from it.
     """
 
@@ -137,7 +137,7 @@ class Plan:
 
 
 def plans(recipe: Recipe) -> list[Plan]:
-    """The objectives on every number of films, the largest first; then those with words on rare findings."""
+    """The objectives on every number of films, the largest first; then those that read, on rare findings."""
     pairs = sorted(zip(recipe.sizes, recipe.steps, strict=True), reverse=True)
     every = [Plan(kind, *pair) for pair in pairs for kind in OBJECTIVES]
     told = TOLD if recipe.prevalence is not None else ()
@@ -302,7 +302,8 @@ def guessed(recipe: Recipe, folder: Path, job: Job, rows: Rows, report: Report) 
         net = trained(net, task.images[rows], task.wanted[rows], plan, report=report, **more)
         return encoded(net, task.test)[:, 0]
     known, unseen = _untrained(task, seed) if job.way == "untrained" else remembered(folder / job.way, task)
-    return probe(known[rows], task.wanted[rows], unseen, prompt=job.way.startswith(TOLD))
+    wanted, prompt = task.wanted[rows], job.way.startswith(TOLD)
+    return probe(known[rows], wanted, unseen, prompt=prompt, balanced=recipe.balanced)
 
 
 def frozen(recipe: Recipe, folder: Path) -> list[str]:
@@ -313,8 +314,8 @@ def frozen(recipe: Recipe, folder: Path) -> list[str]:
 @cache
 def remembered(where: Path, task: Task) -> tuple[Floats, Floats]:
     """Features of the labelled and of the test pictures, as pre-training left them."""
-    with np.load(where / f"{task.name}.npz") as file:
-        return file["train"], file["test"]
+    file = np.load(where / f"{task.name}.npz")
+    return file["train"], file["test"]
 
 
 @cache
@@ -375,8 +376,7 @@ def run(recipe: Recipe, folder: Path, *, report: Report) -> None:
 
 def main() -> None:
     """The second command line above."""
-    style = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--out", type=Path, default=Path("runs/labels_needed"))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")

@@ -39,7 +39,9 @@ def test_a_curve_that_is_ten_times_ahead_needs_a_tenth_of_the_labels() -> None:
         assert found.auroc == pytest.approx(other[0, at] + 0.1) and not found.at_least and found.never == 0
     never = COUNTED.ratio(other + 0.25, other, COUNTS)
     assert never.at_least and never.never == 1 and never.value == pytest.approx(100)
-    assert str(never).startswith("at least 100")
+    assert str(never) == "at least 100 (100 to 100 or more)"
+    behind = COUNTED.ratio(other - 0.2, other, COUNTS, 1)
+    assert behind.at_most and behind.value == pytest.approx(0.1)
 
 
 def told(truth: np.ndarray, strengths: list[float], seed: int) -> np.ndarray:
@@ -129,6 +131,20 @@ def test_few_labels_start_from_the_prompt() -> None:
     ]
     with_prompt, without = (auroc(wanted[20:], guess) for guess in guesses)
     assert with_prompt > 0.85 > without
+
+
+def test_a_rare_finding_does_not_take_the_prompt_back() -> None:
+    rng = np.random.default_rng(2)
+    wanted = np.r_[np.arange(200) % 40 == 0, np.arange(300) % 2 == 0].astype(np.float32)
+    told = wanted + rng.standard_normal(500)
+    table = np.c_[rng.standard_normal((500, 100)), told].astype(np.float32)
+    few, rest = table[:200], table[200:]
+    balanced, plain = (
+        auroc(wanted[200:], RECIPE.probe(few, wanted[:200], rest, prompt=True, balanced=b))
+        for b in (True, False)
+    )
+    asked = auroc(wanted[200:], told[200:])
+    assert balanced > asked - 0.05 > plain
 
 
 SMALL = replace(
