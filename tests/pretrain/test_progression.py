@@ -56,11 +56,12 @@ def test_the_loss_by_hand() -> None:
     assert math.isnan(direction_known(there, back, text, nothing))
 
 
-def pictures(rows: int, dates: int, generator: torch.Generator) -> Batch:
-    """A square or a bar that has grown or shrunk to the size that all have now.
+def pictures(rows: int, generator: torch.Generator) -> Batch:
+    """A square or a bar that has grown or shrunk to the size that all have now; three dates, or two of half.
 
     The earlier dates stand in any order: only their ages tell which is the oldest.
     """
+    dates = 3
     kind, grows = (torch.rand(2, rows, generator=generator) < 0.5).unbind(0)
     change = 1 + torch.rand(rows, 1, generator=generator) * 1.5
     steps = torch.linspace(1, 0, dates)[None]
@@ -75,7 +76,9 @@ def pictures(rows: int, dates: int, generator: torch.Generator) -> Batch:
     shown = shown[:, :, None]
     order = torch.randperm(dates - 1, generator=generator)
     texts = [SAID[bool(k), bool(g)] for k, g in zip(kind, grows, strict=True)]
-    return shown[:, -1], Earlier(shown[:, :-1][:, order], days[:, order].clone()), texts
+    days = days[:, order].clone()
+    days[::2, int((order == 1).nonzero())] = math.nan  # without the one between
+    return shown[:, -1], Earlier(shown[:, :-1][:, order], days), texts
 
 
 def small(priors: bool = True) -> Model:
@@ -87,14 +90,13 @@ def small(priors: bool = True) -> Model:
     return Model(config, tokenizer)
 
 
-@pytest.mark.parametrize("dates", [2, 3])
-def test_change_is_known_from_the_dates_before(dates: int) -> None:
+def test_change_is_known_from_the_dates_before() -> None:
     model = small()
     changed = torch.ones(32, dtype=torch.bool)
 
     def batches(start: int) -> Iterator[Batch]:
         for number in range(start, 10**6):
-            yield pictures(32, dates, torch.Generator().manual_seed(number))
+            yield pictures(32, torch.Generator().manual_seed(number))
 
     def embedded(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         image, earlier, texts = batch
@@ -115,7 +117,7 @@ def test_change_is_known_from_the_dates_before(dates: int) -> None:
 
     fit(model, loss, batches, FitConfig(steps=220, learning_rate=5e-3, average=None, bf16=False))
     model.eval()
-    unseen = pictures(200, dates, torch.Generator().manual_seed(10**7))
+    unseen = pictures(200, torch.Generator().manual_seed(10**7))
     with torch.no_grad():
         there, back, text = embedded(unseen)
         assert direction_known(there, back, text, torch.ones(200, dtype=torch.bool)) > 0.95
