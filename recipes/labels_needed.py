@@ -5,7 +5,7 @@
 
 data      phantom films of 64 pixels: some with their reports and no labels, some with labels, some to test on
 pretrain  one encoder each for contrastive (sentences of the reports), masked and both, on 1k, 3k, 10k films;
-          two more on films among which the finding is as rare as among the labelled
+          more on films of which as few have the finding as of the labelled, as they come and evened
 curves    scores of unseen films at 10, 100, 1,000 and all labels, 5 seeds: a linear probe on each frozen
           encoder, the same network trained from nothing, a ResNet-18 trained from nothing
 table     how many times the labels a network from nothing needs for what each encoder reaches with few
@@ -37,13 +37,13 @@ from baselines import ResNet18, encoded, probe, settle, trained
 from films import KIND, SPEC, Conventional, FilmEncoder, Floats, batches, pooled, reports
 from labels_counted import Counted, Rows, counted, shown, subset, thinned
 from numpy.typing import NDArray
-from objectives import OBJECTIVES, TOLD, Pretrained, features, objective
+from objectives import OBJECTIVES, TOLD, Pretrained, features, objective, strata
 from torch import nn
 from torch.nn import functional
 
 from sagittal.encoders.tokenizer import train_tokenizer
 from sagittal.layers.weights import write_atomic
-from sagittal.phantom.truth import LABELS
+from sagittal.phantom.truth import LABELS, Split
 from sagittal.pretrain.recipe import changed
 from sagittal.report.codec import dumps
 from sagittal.training.loop import FitConfig, Progress, fit
@@ -97,15 +97,10 @@ def phantoms(recipe: Recipe, folder: Path, part: str) -> Arrays:
     The films of the third seed were looked at while the form of the network was chosen: they test nothing.
     """
     streams = ("films", "labelled", "looked at", "test")
-    return cohort(
-        folder / part,
-        KIND,
-        SPEC,
-        n=getattr(recipe, part),
-        seed=recipe.seed + streams.index(part),
-        split="heldout" if part == "test" else "train",
-        steps=(2, 2),
-    )
+    split: Split = "heldout" if part == "test" else "train"
+    seed = recipe.seed + streams.index(part)
+    n = getattr(recipe, part)
+    return cohort(folder / part, KIND, SPEC, n=n, seed=seed, split=split, steps=(2, 2))
 
 
 def data(recipe: Recipe, folder: Path, report: Report, part: slice = EVERY) -> None:
@@ -124,24 +119,28 @@ def answers(films: Arrays, recipe: Recipe) -> Floats:
 
 @dataclass(frozen=True)
 class Plan:
-    """An encoder: its objective, how many films it may see, its steps; ``rare``: thinned as the labelled."""
+    """An encoder: its objective, how many films it may see, its steps.
+
+    ``rare``: they are thinned as the labelled; ``evened``: what is seldom said is drawn as often as the rest.
+    """
 
     kind: str
     films: int
     steps: int
     rare: bool = False
+    evened: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.kind}-{self.films}{'-rare' * self.rare}"
+        return f"{self.kind}-{self.films}{'-rare' * self.rare}{'-evened' * self.evened}"
 
 
 def plans(recipe: Recipe) -> list[Plan]:
     """The objectives on every number of films, the largest first; then those that read, on rare findings."""
     pairs = sorted(zip(recipe.sizes, recipe.steps, strict=True), reverse=True)
     every = [Plan(kind, *pair) for pair in pairs for kind in OBJECTIVES]
-    told = TOLD if recipe.prevalence is not None else ()
-    return every + [Plan(kind, *pairs[0], rare=True) for kind in told]
+    rare = [Plan(kind, *pairs[0], rare=True) for kind in TOLD]
+    return every if recipe.prevalence is None else [*every, *rare, replace(rare[0], evened=True)]
 
 
 def archive(recipe: Recipe, films: Arrays, plan: Plan) -> Arrays:
@@ -167,7 +166,7 @@ def pretrain(recipe: Recipe, folder: Path, report: Report, part: slice = EVERY) 
         fit(
             model,
             objective(model, plan.kind, said, recipe.seed),
-            batches(films.images, recipe.batch, recipe.seed),
+            batches(films.images, recipe.batch, recipe.seed, strata(said) if plan.evened else ()),
             planned(recipe, plan.steps),
             folder=where,
             report=report,

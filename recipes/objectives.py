@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,14 @@ def objective(model: Pretrained, kind: str, said: Reports, seed: int) -> Callabl
         return found
 
     return terms
+
+
+def strata(said: Reports) -> list[NDArray[np.int64]]:
+    """Films by which of their statements is the rarest among all: in batches of equal parts, what is seldom
+    said is seen often, and no label is asked (after Xu, Demystifying CLIP Data, 2023)."""
+    films = Counter(statement for row in said.of_film for statement in row)
+    rarest = np.array([min(row, key=lambda j: (films[j], j), default=-1) for row in said.of_film])
+    return [np.flatnonzero(rarest == statement) for statement in np.unique(rarest)]
 
 
 @torch.no_grad()

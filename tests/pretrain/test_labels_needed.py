@@ -119,6 +119,15 @@ def test_strata_give_equal_shares_of_a_batch() -> None:
         )
 
 
+def test_what_is_seldom_said_is_drawn_as_often_as_the_rest() -> None:
+    # statement 0 in every report, 1 in 40 of them, 2 in three, one film with nothing said
+    of_film = [(0, 1)] * 40 + [(0,)] * 56 + [(0, 1, 2)] * 3 + [()]
+    said = RECIPE.reports(sys.modules["arrays"].Arrays(*np.zeros((3, 0)), []))
+    parts = RECIPE.strata(replace(said, of_film=tuple(of_film)))
+    groups = sorted(tuple(part) for part in parts)
+    assert groups == [tuple(range(40)), tuple(range(40, 96)), (96, 97, 98), (99,)]
+
+
 def test_few_labels_start_from_the_prompt() -> None:
     rng = np.random.default_rng(1)
     wanted = (rng.random(300) < 0.5).astype(np.float32)
@@ -163,7 +172,8 @@ def test_all_stages_in_order_and_nothing_trained_twice(
     trained: list[Any] = []
     assert LOADED.run(SMALL, tmp_path, report=trained.append) is None
     encoders = {path.parent.name for path in tmp_path.glob("*/encoder.pt")}
-    assert encoders == {"contrastive-40", "both-40", "masked-40", "contrastive-40-rare", "both-40-rare"}
+    rare = {"contrastive-40-rare", "both-40-rare", "contrastive-40-rare-evened"}
+    assert encoders == {"contrastive-40", "both-40", "masked-40"} | rare
     text = (tmp_path / "table.txt").read_text()
     assert "contrastive-40-rare with 10 labels" in text and "resnet18 needs" in text
     task = RECIPE.tasks(SMALL, tmp_path)[0]
@@ -197,5 +207,5 @@ def opened(recipe: Any, folder: Path, part: str) -> Any:
 def test_the_finding_as_it_is_drawn_is_a_setting() -> None:
     recipe = changed(LOADED.settings, ["prevalence=none"])
     assert recipe.prevalence is None and not any(plan.rare for plan in RECIPE.plans(recipe))
-    assert sum(plan.rare for plan in RECIPE.plans(LOADED.settings)) == 2
+    assert sum(plan.rare for plan in RECIPE.plans(LOADED.settings)) == 3
     assert b"prevalence" in dumps(recipe).encode()
