@@ -218,12 +218,12 @@ def shown(found: Counted) -> str:
     sick = "".join(f"{positives:>23.1f}" for positives in found.positives)
     lines = [
         f"{found.task}: AUROC on {found.tested} test films (95 % interval of seeds and films together)",
-        f"{'labels':22}{at}   seeds  minutes",
-        f"{'with the finding':22}{sick}   (at least two of either answer: few labels are richer)",
+        f"{'labels':30}{at}   seeds  minutes",
+        f"{'with the finding':30}{sick}   (at least two of either answer: few labels are richer)",
     ]
     for way, mine in sorted(found.auroc.items(), key=lambda item: -item[1][0].value):
         cells = "".join(f"{f'{a.value:.3f} ({a.low:.3f}-{a.high:.3f})':>23}" for a in mine)
-        lines.append(f"{way:22}{cells}{found.seeds[way]:8}{found.minutes[way]:9.1f}")
+        lines.append(f"{way:30}{cells}{found.seeds[way]:8}{found.minutes[way]:9.1f}")
     lines += [f"{way}, by a prompt, no label: {area}" for way, area in found.prompts.items()]
     for way, count, base, each in found.ratios:
         if found.auroc[way][found.counts.index(count)].low <= 0.5:
