@@ -13,7 +13,7 @@ Run it with general=shapes and general=none, and compare the two results.json. A
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,11 +72,11 @@ MASKING = Masking((8, 8), 0.5, (2, 2))
 KIND = "chest-xray"
 
 
-def spec_of(recipe: Recipe) -> InputSpec:
-    """What the encoder takes."""
+def film_spec(size: int) -> InputSpec:
+    """Frontal chest films of that edge: what the encoder takes."""
     return InputSpec(
-        modality=("DX", "CR"), body_part="CHEST", orientation="LF", size=(recipe.size, recipe.size),
-        fit="resize", normalise="percentile",
+        modality=("DX", "CR"), body_part="CHEST", orientation="LF", size=(size, size), fit="resize",
+        normalise="percentile",
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ class Shapes(Sequence[dict[str, Tensor]]):
 
 def films(recipe: Recipe, count: int, split: Split) -> Iterator[dict[str, Tensor]]:
     """Phantom chest films with their labels, as `prepare` makes them."""
-    spec = spec_of(recipe)
+    spec = film_spec(recipe.size)
     for index in range(count):
         case = draw("chest-xray", seed=recipe.seed, index=index, split=split, size=max(64, 4 * recipe.size))
         image = prepare(inputs(case.study, spec)[0], spec, case.study).array
@@ -132,7 +132,7 @@ def pictures(recipe: Recipe) -> Iterator[dict[str, Tensor]]:
         yield {"image": ((image - low) / (high - low).clamp(min=1e-6))[0].half()}
 
 
-def shards(folder: Path, samples: Callable[[], Iterator[dict[str, Tensor]]]) -> Shards:
+def shards(folder: Path, samples: Callable[[], Iterable[dict[str, Tensor]]]) -> Shards:
     """Written once."""
     if not (folder / INDEX).exists():
         write_shards(samples(), folder, each=64)
@@ -214,7 +214,7 @@ def saved(recipe: Recipe, model: Model, folder: Path) -> Path:
         summary="A picture encoder that foretold hidden blocks of general pictures, then of phantom films.",
         licence="Apache-2.0" if recipe.general != "medmnist" else "that of its pictures",
         digest="",
-        branches={KIND: BranchCard(spec_of(recipe))},
+        branches={KIND: BranchCard(film_spec(recipe.size))},
         data=(*general, DataUse(f"Sagittal phantoms, {KIND}", "Apache-2.0 (by this package)", recipe.films)),
         read_by_default=False,
     )  # fmt: skip

@@ -82,6 +82,10 @@ def test_collapse_is_told() -> None:
     assert "no picture" in health(torch.full((50, 8), 1 / 8)).collapsed
     each = torch.eye(8).repeat(10, 1)
     assert health(each) == pytest.approx((1.0, 0.0), abs=1e-5) and health(each).collapsed == ""
+    halves = (
+        torch.eye(8).reshape(2, 4, 8).sum(0)[:2] / 2
+    )  # two pictures that share no answer: no further apart
+    assert health(halves) == pytest.approx((1.0, 1 / 3))
 
 
 def test_the_teacher_follows_and_is_not_trained() -> None:

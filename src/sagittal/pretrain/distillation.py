@@ -79,13 +79,14 @@ class Health(NamedTuple):
 
 def health(answers: Tensor) -> Health:
     """Probabilities (N, K) of a teacher over many pictures."""
-    most = math.log(min(answers.shape))
 
     def entropy(p: Tensor) -> Tensor:
         return -(p * p.clamp(min=1e-12).log()).sum(-1)
 
-    doubt = float(entropy(answers).mean()) / math.log(answers.shape[1])
-    return Health(float(entropy(answers.mean(0))) / most, doubt)
+    all_equal, mean = math.log(answers.shape[1]), float(entropy(answers).mean())
+    # a few answers can spread no further than this, however much they differ
+    most = min(all_equal, math.log(len(answers)) + mean)
+    return Health(float(entropy(answers.mean(0))) / max(most, 1e-6), mean / all_equal)
 
 
 class Distillation(nn.Module):
