@@ -20,6 +20,7 @@ from sagittal.errors import BadInput
 from sagittal.measure.discrimination import auroc
 from sagittal.phantom.cohort import draw
 from sagittal.study.spec import InputSpec
+from sagittal.study.study import Study
 from sagittal.tasks.classify import predict
 from sagittal.zoo.load import load
 from sagittal.zoo.ours import SagittalModel
@@ -216,9 +217,32 @@ def test_a_set_without_val_gives_whole_patients_away_and_leaks_are_found(data: P
 
 
 def test_the_contract_says_whom_the_data_showed(data: Path) -> None:
-    spec = spec_for(open_medmnist(data), InputSpec((), size=(32, 32)))
+    opened = open_medmnist(data)
+    spec = spec_for(opened.only("train"), opened.only("val"), InputSpec((), size=(32, 32)))
     assert (spec.modality, spec.body_part, spec.age_years) == (("DX",), "CHEST", (1.0, 5.0))
     assert spec.size == (32, 32)
+
+
+def test_the_contract_covers_every_patient_learnt_from_and_no_other(data: Path, tmp_path: Path) -> None:
+    from sagittal.adapt.full import FullConfig, full
+
+    opened = open_medmnist(data)
+    old = {opened.only("train").rows[7].study: 85.0, opened.only("test").rows[3].study: 97.0}
+
+    def aged(row: Row) -> Row:
+        def opens() -> Study:
+            study = row.load()
+            return study.with_(patient=replace(study.patient, age_years=old.get(row.study, 60.0)))
+
+        return replace(row, load=opens)
+
+    known = replace(opened, rows=tuple(map(aged, opened.rows)), age_years=None)
+    card = full(known, tmp_path / "m", name="m", config=FullConfig(epochs=1))
+    branch = next(iter(card.branches.values()))
+    assert branch.input.age_years == (60.0, 85.0)
+    (line,) = card.limitations
+    assert line.startswith("1 of 40 test studies are outside") and "97" in line
+    assert {result.interval.n for result in card.results} == {39}
 
 
 def test_the_networks_scores_do_not_depend_on_the_batch(data: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sagittal.errors import BadInput, Refused
 from sagittal.measure.calibration import fit_platt
 from sagittal.measure.discrimination import auroc, auroc_interval
 from sagittal.measure.statistics import wilson
+from sagittal.study.contract import check
 from sagittal.study.prepare import prepare
 from sagittal.study.spec import InputSpec
 from sagittal.study.study import Study
@@ -62,14 +63,10 @@ def splits(data: Dataset, seed: int = SEED) -> tuple[Dataset, Dataset, Dataset |
     return train, val, test
 
 
-def spec_for(data: Dataset, like: InputSpec, look: int = 200) -> InputSpec:
-    """The contract of a model fitted on ``data``: whom it saw, in the array form of ``like``.
-
-    Args:
-        look: studies that are opened to see modalities, body parts, views and ages.
-    """
-    step = max(1, len(data) // look)
-    seen = [row.load() for row in data.rows[::step]]
+def spec_for(train: Dataset, val: Dataset, like: InputSpec) -> InputSpec:
+    """The contract of a model fitted on these: whom it saw, all of them, in the array form of ``like``."""
+    data = train
+    seen = [row.load() for part in (train, val) for row in part.rows]
     series = [s.series[0] for s in seen if s.series]
     if not series:
         raise BadInput(f"{data.name} holds no images")
@@ -92,6 +89,29 @@ def spec_for(data: Dataset, like: InputSpec, look: int = 200) -> InputSpec:
         position=values("position"),
         age_years=data.age_years or span,
     )
+
+
+def inside(test: Dataset | None, spec: InputSpec) -> tuple[Dataset | None, tuple[str, ...]]:
+    """The studies of ``test`` that the contract takes, and a line on those that it refuses, for the card.
+
+    A patient older than any that the model saw is no reason not to have it: results are of the others.
+    """
+    if test is None:
+        return None, ()
+    kept: list[int] = []
+    refused: list[str] = []
+    for number, row in enumerate(test.rows):
+        study = first(row.load())
+        try:
+            check(study.series[0], spec, study)
+            kept.append(number)
+        except Refused as refusal:
+            refused.append(f"{row.study} ({refusal})")
+    if not refused:
+        return test, ()
+    what = f"{len(refused)} of {len(test)} test studies are outside what it was fitted on"
+    left = replace(test, rows=tuple(test.rows[i] for i in kept), targets=test.targets[kept])
+    return (left if kept else None), (f"{what}: {'; '.join(refused[:3])}",)
 
 
 def first(study: Study) -> Study:

@@ -14,6 +14,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from sagittal.adapt.common import (
     Arrays,
+    inside,
     label_cards,
     load_arrays,
     results,
@@ -70,7 +71,7 @@ class FullConfig:
     encoder: PictureConfig = SMALL
 
 
-def picture_spec(data: Dataset) -> InputSpec:
+def picture_spec(data: Dataset, val: Dataset) -> InputSpec:
     """A contract for small pictures at the size of the set's first one (at most 64 pixels an edge)."""
     shape = data.rows[0].load().series[0].shape
     if len(shape) != 2 or max(shape) > 64:
@@ -79,7 +80,7 @@ def picture_spec(data: Dataset) -> InputSpec:
             "pictures of at most 64 pixels for a network trained from nothing",
             "name a model to start from with --base",
         )
-    return spec_for(data, InputSpec((), size=shape, fit="resize", normalise="percentile"))
+    return spec_for(data, val, InputSpec((), size=shape, fit="resize", normalise="percentile"))
 
 
 def augment(images: Tensor, config: FullConfig, generator: torch.Generator) -> Tensor:
@@ -125,7 +126,8 @@ def full(
     """
     config = config or FullConfig()
     train, val, test = splits(data, config.seed)
-    spec = picture_spec(train)
+    spec = picture_spec(train, val)
+    test, outside = inside(test, spec)
     arrays, held = load_arrays(train, spec), load_arrays(val, spec)
     branch = data.name
     torch.manual_seed(config.seed)
@@ -172,7 +174,7 @@ def full(
         results=results(
             data.labels, checked_arrays.targets, calibrated, f"{data.name} {shown}", domain, data.exclusive
         ),
-        limitations=limitations,
+        limitations=(*limitations, *outside),
         training=meter.usage,
         read_by_default=False,
     )

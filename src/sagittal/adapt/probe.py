@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
-from sagittal.adapt.common import label_cards, results, selection_score, spec_for, splits, stack
+from sagittal.adapt.common import (
+    inside,
+    label_cards,
+    results,
+    selection_score,
+    spec_for,
+    splits,
+    stack,
+)
 from sagittal.datasets.dataset import Dataset
 from sagittal.errors import BadInput
 from sagittal.measure.calibration import Platt
@@ -144,7 +152,8 @@ def probe(
     """
     train, val, test = splits(data, seed)
     chosen = branch or _branch(base.card, train)
-    spec = spec_for(train, base.card.branch(chosen).input)
+    spec = spec_for(train, val, base.card.branch(chosen).input)
+    test, outside = inside(test, spec)
     template = BranchCard(spec, window=base.card.branch(chosen).window)
     with metered() as meter:
         encoded = {
@@ -185,6 +194,7 @@ def probe(
         results=results(
             data.labels, checked.targets, calibrated, f"{data.name} {shown}", domain, data.exclusive
         ),
+        limitations=outside,
         training=meter.usage,
         base={"name": base.card.name, "digest": base.card.digest},
         read_by_default=False,
