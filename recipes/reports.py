@@ -70,8 +70,8 @@ class Recipe:
     priors: int = 1
     sentences: int = 12
     chunk: int = 500
-    steps: int = 500
-    probe_steps: int = 100
+    steps: int = 1_500
+    probe_steps: int = 250
     batch: int = 64
     learning_rate: float = 1e-3
     save_seconds: float = 60.0

@@ -118,9 +118,9 @@ class Branch(nn.Module):
         return functional.normalize(self.project(torch.cat(seen, dim=1)), dim=1)
 
     def dated(self, tokens: Tensor, evidence: Tensor | None = None) -> Features:
-        """One date as later ones see it: its tokens (B, N, D), each with what the masks show (B, K)."""
+        """One date as later ones see it: its tokens (B, N, D), and one more of what its masks show (B, K)."""
         if self.remember is not None and evidence is not None:
-            tokens = tokens + self.remember(evidence).unsqueeze(1)
+            tokens = torch.cat([tokens, self.remember(evidence).unsqueeze(1)], dim=1)
         return Features((), tokens, tokens.mean(1))
 
     def combined(self, name: str, made: Tensor, others: Mapping[str, Features]) -> Tensor:

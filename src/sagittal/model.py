@@ -258,7 +258,7 @@ class Model(nn.Module):
         tokens[rows, dates] = seen.tokens
         real = there[..., None].expand(tokens.shape[:3]).clone()
         if found.mask is not None:
-            real[rows, dates] = found.mask
+            real[rows, dates, : found.mask.shape[1]] = found.mask
         pairs = zip(tokens.unbind(1), real.unbind(1), strict=True)
         return self.since(features, [Features((), t, t[:, 0], m) for t, m in pairs], earlier.days)
 
