@@ -321,7 +321,8 @@ def test_the_keyboard_alone_reviews_and_keeps_its_place(
     # Space pressed the button and reset nothing, and the focus is where it was.
     assert page.ready()["panes"][0]["width"] == 2000
     assert page.tab.evaluate("() => document.activeElement.id") == f"accept-{NODULE}"
-    assert page.tab.locator(".side .here .dot.in-review").count() == 1
+    # the list at the side is fetched by itself, and may come a moment later
+    page.until("() => document.querySelectorAll('.side .here .dot.in-review').length === 1")
     page.tab.focus(f".card[data-finding='{NODULE}'] .no")
     page.tab.keyboard.press("Enter")
     page.until(version % 3)
