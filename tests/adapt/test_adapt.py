@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagittal.adapt.common import spec_for, splits
+from sagittal.adapt.common import label_cards, spec_for, splits
+from sagittal.adapt.fit import adapt_to
 from sagittal.datasets.dataset import Dataset, Row
 from sagittal.datasets.medmnist import open_medmnist
 from sagittal.datasets.open import open_data
 from sagittal.errors import BadInput
 from sagittal.measure.discrimination import auroc
-from sagittal.phantom.cohort import draw
+from sagittal.phantom.cohort import draw, write_cohort
 from sagittal.study.spec import InputSpec
 from sagittal.study.study import Study
 from sagittal.tasks.classify import predict
-from sagittal.zoo.load import load
+from sagittal.zoo.load import BUNDLED, DEFAULT, load
 from sagittal.zoo.ours import SagittalModel
 
 
@@ -258,3 +261,29 @@ def test_the_networks_scores_do_not_depend_on_the_batch(data: Path, tmp_path: Pa
     whole = probabilities(loaded.model, branch, images, False)
     parts = probabilities(loaded.model, branch, images, False, batch=3)
     np.testing.assert_allclose(whole, parts, atol=1e-5)
+
+
+def test_a_probe_on_a_folder_of_ones_own_is_loaded_again(data: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(BUNDLED / DEFAULT, tmp_path / "own")
+    card = json.loads((own / "card.json").read_text())
+    (own / "card.json").write_text(json.dumps(card | {"name": "ours"}))
+    cohort = write_cohort("chest-xray", 24, tmp_path / "lab", seed=3, size=64, workers=1)
+    fitted = adapt_to(cohort, tmp_path / "probe", base=str(own))
+    assert fitted.base["name"] == "ours"
+    assert len(predict(open_data(cohort), load(tmp_path / "probe")).rows) == 24
+    # what phantoms calibrated is not said of real patients
+    domains = {label.calibrated_on for branch in fitted.branches.values() for label in branch.labels}
+    assert domains - {None} and all("real" not in domain for domain in domains - {None})
+    assert all("real" not in result.domain for result in fitted.results)
+    shutil.move(own, tmp_path / "gone")
+    with pytest.raises(BadInput, match="unknown model"):
+        load(tmp_path / "probe")
+
+
+def test_calibration_never_turns_a_ranking_round() -> None:
+    truth = np.array([[1.0], [1.0], [0.0], [0.0]], np.float32)
+    wrong = np.array([[0.1], [0.2], [0.8], [0.9]])
+    (card,) = label_cards(("nodule",), truth, wrong, "real lab", False)
+    assert card.slope > 0 and card.calibrated_on is None  # too few, or too poor, to calibrate on
+    (card,) = label_cards(("nodule",), truth, 1 - wrong, "real lab", False)
+    assert card.slope > 0 and card.calibrated_on == "real lab"

@@ -91,6 +91,12 @@ def spec_for(train: Dataset, val: Dataset, like: InputSpec) -> InputSpec:
     )
 
 
+def domain_of(data: Dataset) -> str:
+    """What a calibration on ``data`` is of: "phantom NAME" if any study is synthetic, else "real NAME"."""
+    synthetic = any(row.load().synthetic for row in data.rows)
+    return f"{'phantom' if synthetic else 'real'} {data.name}"
+
+
 def inside(test: Dataset | None, spec: InputSpec) -> tuple[Dataset | None, tuple[str, ...]]:
     """The studies of ``test`` that the contract takes, and a line on those that it refuses, for the card.
 
@@ -156,7 +162,10 @@ def label_cards(
     domain: str,
     exclusive: bool,
 ) -> tuple[LabelCard, ...]:
-    """Platt's calibration of each label on validation data; classes that exclude each other keep theirs."""
+    """Platt's calibration of each label on validation data; classes that exclude each other keep theirs.
+
+    A label whose scores do not rise with the truth there stays uncalibrated.
+    """
     cards = []
     for column, label in enumerate(labels):
         known = ~np.isnan(targets[:, column])
@@ -165,6 +174,9 @@ def label_cards(
             cards.append(LabelCard(label, calibrated_on=None))
             continue
         platt = fit_platt(truth, raw[known, column], penalty=0.01)
+        if platt.slope <= 0:  # would turn the ranking round, on what a few validation studies say by chance
+            cards.append(LabelCard(label, calibrated_on=None))
+            continue
         cards.append(LabelCard(label, platt.slope, platt.offset, domain))
     return tuple(cards)
 

@@ -14,7 +14,7 @@ from sagittal.datasets.reading import checked
 from sagittal.errors import BadInput
 from sagittal.zoo.capability import Encodes
 from sagittal.zoo.card import Card, write_card
-from sagittal.zoo.load import DEFAULT, load
+from sagittal.zoo.load import DEFAULT, load, names
 
 METHODS = ("probe", "full")
 
@@ -67,7 +67,9 @@ def adapt_to(
             card = full(opened, partial, name=out.name, config=config, report=tick)
         if reading.failed:
             card = replace(card, limitations=(*card.limitations, reading.summary))
-            write_card(card, partial)
+        if card.base and base not in names():  # a name alone finds only what comes with the package
+            card = replace(card, base=card.base | {"folder": str(Path(base).resolve())})
+        write_card(card, partial)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

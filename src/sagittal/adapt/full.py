@@ -14,6 +14,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from sagittal.adapt.common import (
     Arrays,
+    domain_of,
     inside,
     label_cards,
     load_arrays,
@@ -143,7 +144,7 @@ def full(
         train_model(model, branch, arrays, data.exclusive, config, report=report, folder=folder)
     model.eval()
     raw = probabilities(model, branch, held.images, data.exclusive)
-    domain = f"real {branch}"
+    domain = domain_of(val)
     labels = label_cards(data.labels, held.targets, raw, domain, data.exclusive)
     checked, shown = (test, "test") if test is not None else (val, "val, also used to calibrate")
     checked_arrays = load_arrays(checked, spec)

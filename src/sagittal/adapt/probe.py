@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
 from sagittal.adapt.common import (
+    domain_of,
     inside,
     label_cards,
     results,
@@ -164,7 +165,7 @@ def probe(
         fitted = fit_head(
             (encoded["train"], train.targets), (encoded["val"], val.targets), exclusive=data.exclusive
         )
-    domain = f"real {data.name}"
+    domain = domain_of(val)
     raw = fitted.head.probabilities(encoded["val"], exclusive=data.exclusive)
     labels = label_cards(data.labels, val.targets, raw, domain, data.exclusive)
     checked, shown = (test, "test") if test is not None else (val, "val, also used to choose and calibrate")

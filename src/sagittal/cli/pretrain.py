@@ -50,7 +50,8 @@ def pretrain(
     if not first:
         return
     losses, probes = (last[0].losses, last[0].probes) if last else ({}, {})
-    shown = ", ".join(f"{name} {value:.4f}" for name, value in (losses | probes).items())
+    named = [*losses.items(), *((f"probe {name}", value) for name, value in probes.items())]
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in named)
     lines = [
         f"{loaded.name}: {model or folder}",
         *([f"{shown} after {last[0].step} steps"] if last else []),

@@ -129,7 +129,8 @@ class Card:
         family: which loader understands the folder ("sagittal", "probe", "deepbet").
         digest: sha256 of the weights, see `weights_digest`.
         branches: name -> input contract, labels, masks, gate.
-        base: for a head on another model: that model's name and digest.
+        base: for a head on another model: that model's name and digest, and its folder where it does not
+            come with the package.
         required_sensitivity: lower 95 % bound that a sensitivity must reach before absence is said.
     """
 

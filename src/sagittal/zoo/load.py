@@ -21,7 +21,8 @@ DEFAULT = "sagittal-small"
 
 
 def _load_probe(folder: Path, found: Card, device: str) -> Loaded:
-    return load_probe(folder, found, load(found.base.get("name", ""), device), device)
+    base = found.base.get("folder") or found.base.get("name", "")
+    return load_probe(folder, found, load(base, device), device)
 
 
 FAMILIES: dict[str, Callable[[Path, Card, str], Loaded]] = {
